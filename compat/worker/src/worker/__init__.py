@@ -1,0 +1,71 @@
+"""pyThreadWorker's import name, served by threadtree: programs change nothing.
+
+``from worker import *`` gives what pyThreadWorker gives. Every other public name of threadtree can
+be imported from here too, so that a program can grow into it.
+"""
+
+from threadtree import *  # noqa: F403
+from threadtree import (
+    WORKER_POOL,
+    Async,
+    Channel,
+    Defer,
+    Event,
+    Listener,
+    Worker,
+    WorkerExit,
+    async_,
+    await_,
+    broadcast,
+    bubble,
+    children_fire,
+    create_worker,
+    current,
+    exit,
+    is_main,
+    later,
+    listen,
+    parent_fire,
+    sleep,
+    unlisten,
+    update,
+    wait,
+    wait_event,
+    wait_forever,
+    wait_thread,
+    wait_timeout,
+    wait_until,
+)
+from threadtree import __version__ as __version__
+
+__all__ = [
+    "WORKER_POOL",
+    "Async",
+    "Channel",
+    "Defer",
+    "Event",
+    "Listener",
+    "Worker",
+    "WorkerExit",
+    "async_",
+    "await_",
+    "broadcast",
+    "bubble",
+    "children_fire",
+    "create_worker",
+    "current",
+    "exit",
+    "is_main",
+    "later",
+    "listen",
+    "parent_fire",
+    "sleep",
+    "unlisten",
+    "update",
+    "wait",
+    "wait_event",
+    "wait_forever",
+    "wait_thread",
+    "wait_timeout",
+    "wait_until",
+]

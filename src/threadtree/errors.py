@@ -1,0 +1,46 @@
+"""The exceptions of the library. Imports nothing of ours."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DeadlockError",
+    "NoActiveWorker",
+    "WorkerCancelled",
+    "WorkerError",
+    "WorkerExit",
+    "WorkerFailed",
+]
+
+
+class WorkerExit(BaseException):
+    """Ends the worker that raises it, in order: raise it, or let a wait raise it for you.
+
+    A wait of this library raises it in a worker that was asked to stop. It is no
+    :class:`Exception`, so that an ordinary ``except Exception`` does not keep a worker alive;
+    ``finally:`` blocks run, and may still wait and sleep until the grace has passed.
+    (From pyThreadWorker.)
+    """
+
+
+class WorkerError(Exception):
+    """Something cannot be done with this worker in its present state, and the message says why."""
+
+
+class WorkerCancelled(WorkerError):  # noqa: N818 - the name is the seed's
+    """The run was ended by a stop before it had a result."""
+
+
+class WorkerFailed(WorkerError):  # noqa: N818 - the name is the seed's
+    """The work raised an exception; it is the ``error`` attribute and the ``__cause__``."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"worker raised {type(error).__name__}: {error}")
+        self.error = error
+
+
+class DeadlockError(WorkerError):
+    """The wait would close a circle of waits, in which nobody could ever go on."""
+
+
+class NoActiveWorker(Exception):  # noqa: N818 - the name is the seed's
+    """The calling code runs in no Worker, Thread or Task."""

@@ -1,0 +1,136 @@
+"""Async, the worker whose result is what counts, and Defer, a result that somebody will supply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from .errors import WorkerCancelled
+from .events import Event
+from .parking import Claim, deadline_after
+from .pool import current
+from .signals import Signal
+from .waiting import Waiting
+from .waits import ExactWait
+from .workers import T_co, Worker
+
+__all__ = ["Async", "Defer"]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as _TypeVar  # a default: for the checkers only
+
+    T = _TypeVar("T", default=Any)
+else:
+    T = TypeVar("T")
+
+
+class Async(Worker[T_co]):
+    """A worker for its result: without a parent, a daemon, and silent about its error until then.
+
+    ``get()`` gives the result or raises the error. An error that nobody gets is logged once.
+    (From pyThreadWorker.)
+
+    >>> Async(pow).start(2, 10).get()
+    1024
+    """
+
+    def __init__(self, task: Callable[..., T_co], *, name: str | None = None) -> None:
+        if not callable(task):
+            raise TypeError(f"a task must be callable, not {task!r}")
+        super().__init__(task, parent=False, daemon=True, print_traceback=False, name=name)
+
+    def _waited_for_by(self, waiter: Waiting, *args: Any, **kwargs: Any) -> T_co:
+        return self.get(*args, **kwargs)
+
+
+PENDING: Final = "PENDING"
+RESOLVED: Final = "RESOLVED"
+REJECTED: Final = "REJECTED"
+
+
+class Defer(Generic[T]):
+    """A result that somebody supplies later, from any thread, once.
+
+    The first ``resolve`` or ``reject`` counts, further ones do nothing. ``await defer`` waits
+    without blocking the asyncio loop. (From pyThreadWorker.)
+
+    >>> defer = Defer()
+    >>> defer.resolve("done")
+    >>> defer.get(), defer.status
+    ('done', 'RESOLVED')
+    """
+
+    def __init__(self) -> None:
+        self._fulfilled = Signal("fulfilled")
+        # Won by the one settlement that counts: status, result, the result's own traceback.
+        self._outcome = Claim()
+
+    @property
+    def status(self) -> str:
+        """``"PENDING"``, ``"RESOLVED"`` or ``"REJECTED"``."""
+        return self._settled()[0]
+
+    @property
+    def result(self) -> Any:
+        """The value or the error that was supplied; None while nothing was."""
+        return self._settled()[1]
+
+    def _settled(self) -> tuple[str, Any, TracebackType | None]:
+        return self._outcome.winner or (PENDING, None, None)  # type: ignore[return-value]
+
+    def resolve(self, value: T) -> None:
+        """Supply the result. Any thread, signal handler or finalizer."""
+        self._settle((RESOLVED, value, None))
+
+    def reject(self, err: BaseException) -> None:
+        """Supply an error, which ``get()`` raises. Any thread, signal handler or finalizer.
+
+        Raises TypeError for what is no exception.
+        """
+        if not isinstance(err, BaseException):
+            raise TypeError(f"reject() needs an exception to raise in get(), not {err!r}")
+        self._settle((REJECTED, err, err.__traceback__))
+
+    def _settle(self, settlement: tuple[str, Any, TracebackType | None]) -> None:
+        interrupt: KeyboardInterrupt | None = None
+        while not self._fulfilled:
+            try:
+                self._outcome.take(settlement)
+                self._fulfilled.go()
+            except KeyboardInterrupt as error:  # once it counts, whoever waits must hear of it
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def get(self, timeout: float | None = None) -> T:
+        """Wait for the result, handling events meanwhile; gives it, or raises the error.
+
+        TimeoutError when ``timeout`` seconds are over first; WorkerCancelled if the wait of the
+        main thread or of a foreign one is stopped. Any thread.
+        """
+        deadline = deadline_after(timeout)
+        if not self._fulfilled:
+            waiter = current()
+            event = Event("DEFER_FULFILL", self, target=waiter)
+            key = self._fulfilled._subscribe(waiter._mailbox.delivery(event))
+            try:
+                waiter._registered(ExactWait(event), deadline)
+            finally:
+                self._fulfilled._unsubscribe(key)
+        return self._get(deadline)
+
+    def _get(self, deadline: float) -> T:
+        status, result, own_traceback = self._settled()
+        if status is REJECTED:
+            raise result.with_traceback(own_traceback)  # so it does not grow with each get()
+        if status is PENDING:
+            if monotonic() < deadline:
+                raise WorkerCancelled("the wait for a defer was stopped")
+            raise TimeoutError("the defer was not fulfilled in time")
+        return result  # type: ignore[no-any-return]
+
+    def __await__(self) -> Generator[Any, None, T]:
+        yield from self._fulfilled.__await__()
+        return self._get(0.0)

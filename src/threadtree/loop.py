@@ -1,0 +1,223 @@
+"""The event loop: a node with a mailbox and listeners, and the one wait behind all its waits.
+
+Whatever a worker's thread waits for, it waits in :meth:`EventLoop._loop`, which dispatches events
+meanwhile, or in :meth:`EventLoop._rest`, which does not. So a stop, a pause and the end of the
+grace reach it in every wait. Only the thread that owns the run may call them; ``_post``, ``wake``
+and the listener table are for everyone.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from .addressee import Addressee
+from .errors import WorkerError, WorkerExit
+from .events import Event, Listener
+from .node import Node
+from .parking import FOREVER, Condition, in_main_thread
+from .run import Run, StopEvent
+from .waits import Wait
+
+__all__ = ["AT_ONCE", "NOTHING", "EventLoop"]
+
+
+class _Resumed:
+    """The condition that a run is not paused."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __bool__(self) -> bool:
+        return not self._run.paused
+
+
+# Conditions without a call: the one that is never true, and the one that always is.
+NOTHING: Final[Condition] = ()
+AT_ONCE: Final[Condition] = True
+
+
+class EventLoop(Addressee):
+    """An addressee that waits in a loop which dispatches its events."""
+
+    # -- waiting; for the owner ----------------------------------------------------------------
+
+    def _own_run(self) -> Run:
+        run = self._life
+        if run.owner != threading.get_ident():
+            raise WorkerError(
+                f"only the thread of {self.path} can wait in its event loop, not "
+                f"{threading.current_thread().name!r}; there, use current() or the shortcuts"
+            )
+        return run
+
+    def wait_for(self, condition: Condition, deadline: float = FOREVER) -> None:
+        """Dispatch events until the condition holds or the monotonic ``deadline`` has come.
+
+        Whoever makes the condition true calls :meth:`wake`. What is queued at the call is
+        handled in any case. A stop that is queued by then raises WorkerExit although the
+        condition holds: ``please_stop.wait()`` ends in one way. For the libraries built on this.
+        """
+        self._loop(condition, deadline)
+        if self._stop_is_queued(self._life):
+            self._loop(NOTHING)
+
+    def _loop(self, until: Condition, deadline: float = FOREVER) -> None:
+        """The wait behind all waits that dispatch events. While we are paused, none returns."""
+        self._turn(until, deadline)
+        self._hold()
+
+    def _turn(self, until: Condition, deadline: float = FOREVER) -> None:
+        run = self._own_run()
+        mailbox, queue = run.mailbox, run.mailbox.queue
+        queued = mailbox.taken + len(queue)  # what is handled even when there is no time at all
+        if until:
+            until, deadline = NOTHING, 0.0  # true from the start: handle what is queued, no more
+        unlimited = deadline == FOREVER
+        while not until:
+            if run.attention:
+                self._attend(run)
+            if queue and (unlimited or mailbox.taken < queued or monotonic() < deadline):
+                self._dispatch(run, until if unlimited else AT_ONCE)
+            elif not unlimited and monotonic() >= deadline:
+                return
+            else:
+                mailbox.sleep(min(deadline, run.told_at))
+
+    def _hold(self) -> None:
+        """Stay while we are paused. What the wait waited for is in its hands already."""
+        run = self._life
+        if run.paused:
+            self._turn(_Resumed(run))
+
+    def _registered(self, wait: Wait, deadline: float) -> Any:
+        """Wait in the loop while every dispatcher offers its events to ``wait``; gives the data."""
+        waits = self._own_run().waits
+        try:
+            waits.append(wait)
+            self._turn(wait.found, deadline)
+        finally:
+            if wait in waits:  # or Ctrl-C was faster
+                waits.remove(wait)
+        self._hold()
+        return wait.data()
+
+    def _rest(self, until: Condition, deadline: float) -> None:
+        """Wait without dispatching, until a stop comes: then dispatch up to it."""
+        run = self._own_run()
+        while not until and (deadline == FOREVER or monotonic() < deadline):
+            if self._stop_is_queued(run):
+                self._loop(NOTHING)  # raises WorkerExit when it has come to the stop
+                return  # in a root
+            if run.attention:
+                self._attend(run)
+            run.mailbox.rest(min(deadline, run.told_at))
+        self._hold()
+
+    def _stop_is_queued(self, run: Run) -> bool:
+        return bool(run.please_stop) and not run.exit_raised
+
+    def _attend(self, run: Run) -> None:
+        """We were asked to end. Has a stop overtaken the queue; is the grace over?"""
+        if run.overtaking and run.stop_event is not None:
+            run.overtaking = False
+            for event in run.mailbox.take_until(run.stop_event):
+                self._reject(event)
+        if monotonic() >= run.told_at:
+            run.exit_raised = True
+            raise WorkerExit
+
+    # -- dispatching; for the owner ------------------------------------------------------------
+
+    def _dispatch(self, run: Run, until: Condition) -> None:
+        """Handle the oldest event: offer it to the waits, call its listeners. Then the next ones,
+        until the condition holds, or the loop must look closer.
+
+        In the main thread, the event is only peeked at first. It is taken in the same step in C
+        that enters the first listener, between which no Ctrl-C can come; so it is never lost, nor
+        handled twice. Elsewhere no Ctrl-C comes, and to take it at once is 50 ns less.
+        """
+        mailbox, waits, listeners = run.mailbox, run.waits, self.listeners
+        queue, taking = mailbox.queue, mailbox.taking
+        ours = not in_main_thread()
+        while queue:
+            event = queue.popleft() if ours else queue[0]
+            entered = ours
+            mailbox.taken += 1
+            name = event.name
+            if waits:
+                for wait in waits:
+                    wait.taken(event)
+            for listener in listeners.get(name, ()):
+                if listener.target is not None and listener.target is not event.target:
+                    continue
+                enter = partial(self._call_once, listener) if listener.once else listener.callback
+                try:
+                    if entered:
+                        enter(event)
+                    else:
+                        entered = True
+                        next(map(enter, taking))
+                except Exception as error:
+                    self._listener_failed(event, error)
+            if name in _BUILTIN:
+                self._call_builtin(run, event, entered)
+            elif not entered:
+                queue.popleft()
+            if waits:
+                for wait in waits:
+                    wait.handled(event)
+            if until or run.attention:
+                return
+
+    def _call_builtin(self, run: Run, event: Event, entered: bool) -> None:
+        """Call our own listener of the event, which comes last, and may be the first entered."""
+        enter = partial(getattr(self, _BUILTIN[event.name]), run)
+        try:
+            enter(event) if entered else next(map(enter, run.mailbox.taking))
+        except Exception as error:
+            self._listener_failed(event, error)
+
+    def _call_once(self, listener: Listener, event: Event) -> None:
+        # First forget it, then call it: it may re-enter the loop.
+        if self.listeners.discard(listener):
+            listener.callback(event)
+
+    def _listener_failed(self, event: Event, error: Exception) -> None:
+        self._log_error("In worker %s, a listener of %s raised", error, event.name)
+        if event.name != "LISTENER_ERROR":
+            self.fire("LISTENER_ERROR", error, bubble=True, target=self)
+
+    # -- the built-in events -------------------------------------------------------------------
+
+    def _on_stop(self, run: Run, event: Event) -> None:
+        if isinstance(event, StopEvent) and event.thread is not run.thread:
+            return  # meant for a start that failed
+        if not run.exit_raised:
+            run.exit_raised = True
+            run.paused = False  # clean-up code may wait, and nobody might resume it
+            Node._ask(self)  # for a STOP_THREAD that was fired by hand
+            run.attention = True
+            raise WorkerExit
+
+    def _on_pause(self, run: Run, event: Event) -> None:
+        run.paused = not run.exit_raised
+
+    def _on_resume(self, run: Run, event: Event) -> None:
+        run.paused = False
+
+    def _on_execute(self, run: Run, event: Event) -> None:
+        callback, args, kwargs = event.data
+        callback(*args, **kwargs)
+
+
+_BUILTIN: Final = {
+    "STOP_THREAD": "_on_stop",
+    "PAUSE_THREAD": "_on_pause",
+    "RESUME_THREAD": "_on_resume",
+    "EXECUTE": "_on_execute",
+}

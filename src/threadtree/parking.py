@@ -1,0 +1,204 @@
+"""How a thread blocks and is woken, and how racing threads agree on one winner.
+
+Nothing here knows of events, signals or workers. Every blocking wait of the library ends in
+:meth:`Gate.pass_through`, so what must hold for all of them holds there: no polling, no wall
+clock, and Ctrl-C interrupts the main thread.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from numbers import Real
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Final, Protocol, TypeAlias
+
+from .forks import after_fork_in_child
+
+__all__ = [
+    "Claim",
+    "Gate",
+    "Waiter",
+    "current_waiter",
+    "deadline_after",
+    "here",
+    "in_main_thread",
+    "seconds",
+    "whereabouts",
+]
+
+FOREVER: Final = math.inf
+
+# A native wait of Windows does not see Ctrl-C, so the main thread (only it, only there) looks up
+# ten times a second. Everywhere else a signal interrupts the wait itself.
+_MAIN_SLICE: Final = 0.1 if os.name == "nt" else FOREVER
+
+# A signal that comes when the main thread is about to sleep, but does not sleep yet, does not
+# interrupt the sleep: the interpreter has no such wait. When other threads want its lock, that
+# moment is long enough to be met, and it comes just when a program has begun something. So the main
+# thread wakes these times, in seconds, in a long sleep, when a pending signal is handled.
+_MAIN_LOOKS: Final = (0.05, 0.5, 5.0)
+
+
+def seconds(timeout: float | None, what: str = "timeout") -> float:
+    """A timeout in seconds as given by a user: None is for ever, negative is 0, NaN raises."""
+    if timeout is None:
+        return FOREVER
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, Real)):
+        raise TypeError(f"{what} must be a number of seconds or None, not {timeout!r}")
+    try:
+        value = float(timeout)
+    except OverflowError:  # a whole number beyond all floats
+        value = math.copysign(math.inf, timeout > 0 or -1)
+    if math.isnan(value):
+        raise ValueError(f"{what} must be a number of seconds or None, not NaN")
+    return max(value, 0.0)
+
+
+def deadline_after(timeout: float | None) -> float:
+    """The monotonic time at which a timeout given now is over."""
+    span = seconds(timeout)
+    return FOREVER if span >= threading.TIMEOUT_MAX else monotonic() + span
+
+
+class Gate:
+    """What one thread sleeps at: it opens for any number of pushes, and closes behind the sleeper.
+
+    A push before the sleep is remembered, so "look, then sleep" loses no wake-up as long as the
+    waker first changes what is looked at, then pushes. The sleeper may wake for nothing and must
+    look again.
+
+    SimpleQueue is the one primitive of the interpreter whose waking side is re-entrant, so that
+    it may be used in signal handlers and finalizers, and a single step in C, so that Ctrl-C
+    cannot come between its parts; and whose sleeping side Ctrl-C does interrupt.
+    """
+
+    __slots__ = ("_pushes", "push")
+
+    def __init__(self) -> None:
+        self._pushes: SimpleQueue[object] = SimpleQueue()
+        #: Open the gate; the argument is of no importance. Any thread, handler, finalizer.
+        self.push: Callable[[object], None] = self._pushes.put
+
+    def pass_through(self, deadline: float = FOREVER) -> None:
+        """Sleep until the gate opens or the monotonic time ``deadline`` comes. The owner only."""
+        opened = False
+        if in_main_thread():
+            deadline = min(deadline, monotonic() + _MAIN_SLICE)
+            for pause in _MAIN_LOOKS:
+                opened = opened or self._opens_by(min(deadline, monotonic() + pause))
+        if opened or self._opens_by(deadline):
+            while not self._pushes.empty():  # nobody else takes
+                self._pushes.get_nowait()
+
+    def _opens_by(self, deadline: float) -> bool:
+        if deadline == FOREVER:
+            self._pushes.get()
+            return True
+        left = min(deadline - monotonic(), threading.TIMEOUT_MAX)
+        try:
+            self._pushes.get(timeout=max(left, 0))
+        except Empty:
+            return False
+        return True
+
+
+# Something whose truth a thread waits for; whoever makes it true calls the waiter's ``wake``.
+Condition: TypeAlias = object
+
+
+class Claim:
+    """One winner among racing threads. Asking again gives the same answer.
+
+    ``dict.setdefault`` is one atomic operation on every interpreter. Unlike a lock that is taken
+    without waiting, the answer cannot be lost with the call: when an exception such as Ctrl-C
+    comes between the taking and the use of what it returned, the claimant just asks again.
+    """
+
+    __slots__ = ("_winner",)
+
+    def __init__(self) -> None:
+        self._winner: dict[None, object] = {}
+
+    def take(self, who: object) -> bool:
+        """Whether ``who`` is the winner, having become it now if nobody was."""
+        return self._winner.setdefault(None, who) is who
+
+    def give_back(self) -> None:
+        """Let others win again. The winner only."""
+        self._winner.pop(None, None)
+
+    @property
+    def winner(self) -> object | None:
+        """Who has won so far, or None."""
+        return self._winner.get(None)
+
+
+class Waiter(Protocol):
+    """What blocks on behalf of one thread: a worker's event loop, or a plain gate."""
+
+    def wake(self) -> None:
+        """Make the waiter look at its condition again. Safe everywhere."""
+
+    def wait_for(self, condition: Condition, deadline: float) -> None:
+        """Block until the condition holds or the deadline has come. The owning thread only."""
+
+
+class _PlainWaiter:
+    """The waiter of a thread that has no event loop: it just sleeps."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+
+    def wake(self) -> None:
+        self._gate.push(None)
+
+    def wait_for(self, condition: Condition, deadline: float) -> None:
+        while not condition and monotonic() < deadline:
+            self._gate.pass_through(deadline)
+
+
+class _Here(threading.local):
+    """What this thread is to the library. Only the thread itself reads and writes it.
+
+    Class attributes are the defaults of every thread: an ``__init__`` would run in each.
+    """
+
+    stack: Sequence[
+        Any
+    ] = ()  # the workers on this thread, innermost last; a list once there is one
+    slot: object = None  # lives as long as the thread does
+
+
+here: Final = _Here()
+_main_thread = threading.main_thread().ident
+
+
+def in_main_thread() -> bool:
+    """Whether this is the main thread."""
+    return threading.get_ident() == _main_thread
+
+
+def _after_fork() -> None:
+    global _main_thread
+    _main_thread = threading.get_ident()
+
+
+after_fork_in_child(_after_fork)
+
+
+def whereabouts() -> dict[str, str]:
+    """For the log: the path of the worker whose thread this is, or the native thread's name."""
+    stack = here.stack
+    return {"worker": stack[-1].path if stack else threading.current_thread().name}
+
+
+def current_waiter() -> Waiter:
+    """What the calling thread blocks with: the innermost event loop that runs on it, if any."""
+    stack = here.stack
+    return stack[-1] if stack else _PlainWaiter()

@@ -1,0 +1,343 @@
+"""The life of a runner: an event loop with a native thread of its own.
+
+``start`` and the end of a run are the two places where threads meet over the state of a run; both
+change it under the lock of the tree. The end goes by the order that the design promises: children
+told and waited for, outcome, parent told, mailbox closed, out of the pool, state, ``stopped``,
+the native end.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import sys
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+from weakref import ref
+
+from .circles import without_circle
+from .errors import WorkerError, WorkerExit
+from .events import Event
+from .graces import graces
+from .loop import AT_ONCE, NOTHING, EventLoop
+from .native import Launch
+from .node import tree
+from .outcomes import Failure, Outcome, WorkerState, outcome_of
+from .parking import FOREVER, in_main_thread
+from .pool import WORKER_POOL, active_worker, current
+from .run import Run
+from .stragglers import find_stragglers
+from .waits import ExactWait
+
+__all__ = ["Runner", "origin"]
+
+_log = logging.getLogger("threadtree")
+
+_PACKAGE: Final = __package__
+
+
+def origin() -> tuple[str, int]:
+    """File and line of the code that called into the library."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__package__") == _PACKAGE and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+class Runner(EventLoop):
+    """An event loop that is run by a native thread. The base of Worker; use that."""
+
+    print_traceback: bool
+
+    def _work(self, *args: Any, **kwargs: Any) -> Any:
+        """What a run does."""
+        raise NotImplementedError
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run in a new native thread, if not running: of many starts at once, one does it."""
+        launch = Launch(self.name, contextvars.copy_context().run, self._main, args, kwargs)
+        try:
+            if self._begin(launch, launch):
+                launch.start()
+        except BaseException:
+            # Ctrl-C, or no more threads. Where the thread lives already, the run goes on.
+            if self._life.launch is launch and launch.failed:
+                self._withdraw()
+            raise
+
+    def _overlay(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run in the calling thread, if not running."""
+        context = contextvars.copy_context()
+        try:
+            if self._begin(threading.current_thread(), None):
+                context.run(self._main, args, kwargs)
+        except BaseException:
+            if self._life.active and self._life.owner is None:
+                self._withdraw()  # Ctrl-C came before the run began
+            raise
+
+    def _begin(self, thread: threading.Thread, launch: Launch | None) -> bool:
+        """Take the step to RUNNING; False when another start was first."""
+        with tree.lock:
+            before = self._life
+            if before.active:
+                return False
+            self._check_parent()  # raises before anything is changed
+            if before.ended:
+                self._set_run(Run())
+                self._life.before = before
+            run = self._life
+            run.launch, run.thread = launch, thread
+            run.origin = origin()
+            run.state = WorkerState.RUNNING
+            tree.live[self] = None
+            is_late = self._join_parent()
+        if is_late:  # the others were told at the parent's end; who comes later is told at once
+            self._ask()
+        return True
+
+    def _withdraw(self) -> None:
+        """Nothing will run: be as before the start. Events that wait for a start stay queued."""
+        run = self._life
+        rejected_run: Run | None = None
+        with tree.lock:
+            self._leave_parent()
+            tree.live.pop(self, None)
+            if run.before is None:
+                run.unstart()
+            else:
+                self._set_run(run.before)
+                rejected_run = run
+        if rejected_run is not None:
+            self._close_mailbox(rejected_run)
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _main(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """What the native thread runs, from its first moment to its last."""
+        run = self._life
+        steps: list[Any] = [*reversed(_STEPS_OF_THE_END)]
+        steps.append(partial(Runner._do_the_work, args=args, kwargs=kwargs))
+        interrupt: BaseException | None = None
+        while steps:
+            try:
+                while True:  # the jump back of a "while steps" is not covered by the try on 3.13
+                    steps[-1](self, run)
+                    steps.pop()
+                    if not steps:
+                        break
+            except KeyboardInterrupt as error:  # only in an overlay of the main thread
+                interrupt = error
+                if run.verdict is None:
+                    run.verdict = outcome_of(error, self.path, run.origin)
+                    run.verdict.look()
+                if steps and steps[-1] is Runner._end_children:
+                    steps.pop()  # a second Ctrl-C ends the waiting; any other step is taken again
+            except BaseException as error:
+                self._log_error("The end of worker %s", error)
+                steps.pop()
+        if interrupt is not None:
+            raise interrupt
+
+    def _do_the_work(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if run.owner is not None:
+            return  # it was done, and interrupted at its very end
+        try:
+            run.owner = threading.get_ident()
+            run.before = None
+            WORKER_POOL._enter(self, threading.current_thread())
+            active_worker.set(self)
+            self._tell_parent("CHILD_THREAD_START")
+            run.verdict = Outcome(self._work(*args, **kwargs))
+        except BaseException as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                # Leave our own frame out: it says nothing to the reader, and would close a
+                # reference cycle from the error to the worker.
+                error.__traceback__ = error.__traceback__.tb_next
+            run.verdict = outcome_of(error, self.path, run.origin)
+            if run.launch is None and isinstance(error, KeyboardInterrupt):
+                run.verdict.look()
+                raise  # of an overlay: it belongs to the thread, too
+
+    # -- the end of a run, step by step ----------------------------------------------------------
+
+    def _end_children(self, run: Run) -> None:
+        """Tell them, and dispatch events until those that are waited for have ended."""
+        run.exit_raised = True  # no stop can cut this short
+        if self._close_seats():
+            return
+        self._wind_up()
+        overdue = monotonic() + graces.asked + graces.told
+        while not self._close_seats():
+            if run.mailbox.queue:
+                self._dispatch_at_end(run)
+            elif monotonic() < overdue:
+                run.mailbox.sleep(overdue)
+            else:
+                overdue = FOREVER
+                for straggler in find_stragglers(list(self._children.copy())):
+                    _log.warning("%s", straggler, extra={"worker": straggler.path})
+        for thread in run.departed:
+            thread.join()
+
+    def _handle_leftovers(self, run: Run) -> None:
+        """What is queued now, once more; not what its listeners add."""
+        queued = run.mailbox.taken + len(run.mailbox.queue)
+        while run.mailbox.taken < queued and run.mailbox.queue:
+            self._dispatch_at_end(run)
+
+    def _dispatch_at_end(self, run: Run) -> None:
+        """Handle one event, although there is no code any more that an exit could end."""
+        try:
+            self._dispatch(run, AT_ONCE)
+        except WorkerExit:
+            pass
+        except BaseException as error:
+            if in_main_thread():
+                raise
+            self._log_error("A listener of ended worker %s raised", error)
+
+    def _announce(self, run: Run) -> None:
+        """The outcome stands; the log and the parent are told."""
+        outcome = run.outcome = run.verdict
+        assert outcome is not None
+        error = outcome.error
+        if isinstance(outcome, Failure):
+            if self.print_traceback:
+                outcome.report()
+            elif self._parent is not None:
+                with tree.lock:
+                    self._parent._life.failed_children += (ref(outcome),)
+        for link in run.failed_children:
+            failure = link()
+            if failure is not None:
+                failure.report_unseen()
+        if self._parent is None:
+            return
+        if error is not None:
+            self._tell_parent("CHILD_THREAD_ERROR", error)
+        elif outcome.state is WorkerState.SUCCESS:
+            self._tell_parent("CHILD_THREAD_DONE", outcome.result)
+        else:
+            self._tell_parent("CHILD_THREAD_STOP")
+        self._tell_parent("CHILD_THREAD_END", (error, outcome.result))
+
+    def _tell_parent(self, name: str, data: Any = None) -> None:
+        parent = self._parent
+        if parent is None:
+            return
+        run = parent._life
+        if run.winding_up and not run.waits and name not in parent.listeners:
+            return  # nobody could hear it; a parent of 1,000 need not wake 2,000 times to see that
+        parent._post(Event(name, data, target=self))
+
+    def _close_mailbox(self, run: Run) -> None:
+        for event in run.mailbox.close():
+            if self._is_rejectable(event):
+                self._tell_sender(event)
+                # Counted and done with, in one step in C: taken again, it is counted once.
+                counted = map(self._rejected.append, (1,))
+                next(zip(counted, map(run.mailbox.left.remove, (event,)), strict=True))
+            else:
+                run.mailbox.left.remove(event)
+        if self.listeners:
+            self.listeners.discard_temporary()
+
+    def _vanish(self, run: Run) -> None:
+        """Leave the parent and the pool. From the new state on, anyone may start us again."""
+        if self._parent is not None:
+            self._parent._child_departs(self, threading.current_thread())
+        WORKER_POOL._leave(self, threading.current_thread())
+        with tree.lock:
+            tree.live.pop(self, None)
+        run.thread = None
+        assert run.outcome is not None
+        run.state = run.outcome.state
+        run.stopped.go()
+
+    def _child_departs(self, child: Runner, thread: threading.Thread) -> None:
+        """A child has ended, but for the last moments of its native thread."""
+        run = self._life
+        with tree.lock:
+            run.departed.append(thread)
+            if len(run.departed) % 32 == 0:
+                run.departed = [thread for thread in run.departed if thread.is_alive()]
+            self._children.pop(child, None)
+            was_last = run.winding_up and all(child.is_daemon() for child in self._children)
+        if was_last:
+            self.wake()
+
+    # -- waiting for the end ---------------------------------------------------------------------
+
+    def _started_run(self) -> Run:
+        if self._life.state is WorkerState.PENDING:
+            raise WorkerError(f"{self.path} was never started, so it has no result to wait for")
+        return self._life
+
+    def _wait_for_end(self, run: Run, deadline: float, wait: Callable[[], object]) -> bool:
+        """Have the current worker wait for the end of our run, by ``wait()``; whether it came.
+
+        False means that the waiter, which is no worker that ends, was stopped itself.
+        """
+        if deadline == FOREVER and not run.stopped:
+            without_circle(current(), self, wait)
+        else:
+            wait()
+        if run.stopped:
+            if run.launch is not None:
+                run.launch.await_end()
+            return True
+        if monotonic() < deadline:
+            return False
+        late = "\n".join(map(str, find_stragglers([self])))
+        raise TimeoutError(f"{self.path} has not ended in time\n{late}")
+
+    def _rest_until_end(self, run: Run, deadline: float) -> bool:
+        """Wait for the end of the run without dispatching events."""
+        waiter = current()
+        key = run.stopped._subscribe(waiter.wake)
+        try:
+            return self._wait_for_end(run, deadline, lambda: waiter._rest(run.stopped, deadline))
+        finally:
+            run.stopped._unsubscribe(key)
+
+    def _loop_until_end(self, run: Run, waiter: Runner, deadline: float) -> bool:
+        """Wait for the end of the run in the event loop of ``waiter``.
+
+        The end comes as an event of its own, behind everything that was sent before.
+        """
+        done = Event("WAIT_THREAD_PENDING_DONE", target=self)
+        if run.stopped:  # as most often: without all that waiting needs, 0.7 of a get()
+            waiter._post(done)
+            return self._wait_for_end(run, deadline, lambda: waiter._loop(NOTHING, 0.0))
+        wait = ExactWait(done)
+        key = run.stopped._subscribe(waiter._mailbox.delivery(done))
+        try:
+            return self._wait_for_end(run, deadline, lambda: waiter._registered(wait, deadline))
+        finally:
+            run.stopped._unsubscribe(key)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._get_in_asyncio(self._started_run()).__await__()
+
+    async def _get_in_asyncio(self, run: Run) -> Any:
+        await run.stopped
+        if run.launch is not None:
+            run.launch.await_end()
+        assert run.outcome is not None
+        return run.outcome.get()
+
+
+# The order in which a run ends.
+_STEPS_OF_THE_END: Final[tuple[Callable[[Runner, Run], None], ...]] = (
+    Runner._end_children,
+    Runner._handle_leftovers,
+    Runner._announce,
+    Runner._close_mailbox,
+    Runner._vanish,
+)

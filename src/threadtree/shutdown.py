@@ -1,0 +1,167 @@
+"""Ending everything: ``shutdown()``, and the orderly exit of the interpreter.
+
+At exit, the main thread first ends its own children, then waits without a limit for workers that
+nobody asked to end, as the interpreter does for native threads; then daemons are ended. A Ctrl-C
+on the way asks everything to end, a second one gives up. It goes on handling its events
+meanwhile, so that workers that need the main thread can finish.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .errors import WorkerExit
+from .graces import graces
+from .ladder import end_in_order, wait_until_ended
+from .node import tree, walk
+from .outcomes import report_unseen
+from .pool import current
+from .roots import Root
+from .stragglers import Straggler, find_stragglers
+
+__all__ = ["install_exit_hook", "shutdown"]
+
+_log = logging.getLogger("threadtree")
+
+
+def shutdown(grace: float | None = None) -> list[Straggler]:
+    """Ask every worker in the process to end, and wait; gives those that did not.
+
+    They have ``grace`` seconds (None: ``graces.asked``) for orderly clean-up; then every wait
+    raises in them, for ``graces.told`` more; what still runs is returned, with its path and its
+    stack. Meanwhile nothing can start; afterwards it can again. In a worker, it and its parents
+    are asked last, and not waited for. Any thread.
+    """
+    with _closed("the program is shutting down"):
+        return end_in_order(list(tree.live.copy()), grace)
+
+
+class _closed:  # noqa: N801 - it is used like a function
+    """While in the block, nothing may start."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __enter__(self) -> None:
+        with tree.lock:
+            self._before, tree.closing = tree.closing, self._reason
+
+    def __exit__(self, *exc_info: object) -> None:
+        with tree.lock:
+            tree.closing = self._before
+
+
+# -- the exit of the interpreter -------------------------------------------------------------------
+
+
+class _Exit:
+    """What the main thread does between its last line and the end of the process."""
+
+    def __init__(self) -> None:
+        # Whether Ctrl-C has asked everything to end. One that ended main was the first.
+        self._interrupted = _main_was_interrupted()
+        self._interrupted_here = False
+        self._left: set[Any] = set()  # reported already: not waited for again
+
+    def run(self) -> None:
+        for stage in (self._end_own_children, self._wait_for_orphans, self._end_daemons):
+            if not self._finish(stage):
+                break
+        root = current()
+        if isinstance(root, Root):
+            root._thread_has_ended()
+        report_unseen()
+        if self._interrupted_here:
+            _die_by_sigint()
+
+    def _finish(self, stage: Callable[[], None]) -> bool:
+        """Run a stage to its end, through one Ctrl-C; False when a second one gave up."""
+        while True:
+            try:
+                if self._interrupted:
+                    tree.closing = "the program was interrupted"
+                    self._end(self._present(), graces.asked)
+                stage()
+                current().update()  # the last words of those that have ended
+                return True
+            except KeyboardInterrupt:
+                self._interrupted_here = True
+                if self._interrupted:
+                    self._report(find_stragglers(self._present()))
+                    return False
+                self._interrupted = True
+            except WorkerExit:  # we overlay a thread that was told to end: no stage can wait here
+                return False
+            except BaseException as error:  # of a listener: there is nobody to end any more
+                current()._log_error("A listener of %s raised at exit", error)
+
+    def _end_own_children(self) -> None:
+        root = current()
+        root._life.paused = False  # nothing could resume us any more, were we to wait for it
+        root._wind_up()
+        self._end([node for node in walk([root]) if node in self._present()], graces.asked)
+
+    def _wait_for_orphans(self) -> None:
+        while orphans := [node for node in self._present() if not node.is_daemon()]:
+            wait_until_ended(orphans)
+
+    def _end_daemons(self) -> None:
+        tree.closing = "the program has ended"
+        self._end(self._present(), graces.daemons)
+
+    def _present(self) -> list[Any]:
+        """What runs in threads of our own, and was not left behind."""
+        return [
+            node
+            for node in tree.live.copy()
+            if not isinstance(node, Root) and node not in self._left
+        ]
+
+    def _end(self, nodes: list[Any], grace: float) -> None:
+        self._report(end_in_order(nodes, grace))
+
+    def _report(self, stragglers: list[Straggler]) -> None:
+        for straggler in stragglers:
+            _log.warning("%s", straggler, extra={"worker": straggler.path})
+            self._left.add(straggler.worker)
+
+
+def _main_was_interrupted() -> bool:
+    """Whether the main thread is at its end because of an uncaught KeyboardInterrupt."""
+    interactive = hasattr(sys, "ps1") or sys.flags.interactive  # there it may be any old one
+    return not interactive and getattr(sys, "last_type", None) is KeyboardInterrupt
+
+
+def _die_by_sigint() -> None:
+    """Die as a Python program that Ctrl-C has ended does, so that the shell sees why.
+
+    The interpreter does so by itself only for a KeyboardInterrupt that ended the main thread; in
+    the exit phase it would print and swallow it. So what it has still to do is done here.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    if os.name == "nt":
+        os._exit(0xC000013A)  # STATUS_CONTROL_C_EXIT
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def install_exit_hook() -> None:
+    """Have the exit of the interpreter run in order. Called once, when the library is imported.
+
+    The hook belongs before the interpreter waits for native threads: atexit hooks, which programs
+    rely on when everything has ended, come after it, and threads can still be started. What does
+    that has no public name; concurrent.futures uses it too.
+    """
+    register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
+    register(lambda: _Exit().run())

@@ -1,0 +1,341 @@
+"""Signals: facts that become true once, and wake whoever waits for them.
+
+A :class:`Signal` starts as not-a-go; :meth:`Signal.go` makes it a go for ever. No method takes a
+lock, so every one may be called from any thread, from a signal handler, from ``__del__`` and from
+a weakref callback. What makes that exact is one protocol, used throughout: the one side *puts*
+(a callback, a dependent) and then looks whether the signal went; the other side lets the signal
+go and then looks what was put. Whatever the interleaving, at least one of them sees the other,
+and taking a callback out of its dict is the atomic step that decides which of them runs it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from itertools import repeat
+from operator import call
+from typing import Any, Final, TypeAlias
+from weakref import ref
+
+from .parking import current_waiter, deadline_after, whereabouts
+
+__all__ = ["DONE", "NEVER", "Signal"]
+
+_log = logging.getLogger("threadtree")
+
+Job: TypeAlias = "Callable[[], object]"
+
+
+def _nothing() -> None:
+    """Stands in for a callback that another thread has taken."""
+
+
+class Signal:
+    """A fact that becomes true once and stays true; any thread can wait for it.
+
+    ``name`` is for people who read a log. A signal is false until :meth:`go`, true from then on.
+    ``a | b`` is a signal that goes with the first of the two, ``a & b`` one that goes with the
+    second; None and False count as "never" there, True as "already". ``await signal`` waits
+    without blocking the asyncio loop. (From mo-threads.)
+
+    >>> ready = Signal("ready")
+    >>> _ = ready.then(lambda: print("here we go"))
+    >>> bool(ready)
+    False
+    >>> _ = ready.go()
+    here we go
+    >>> ready.wait()
+    True
+    """
+
+    __slots__ = ("__weakref__", "_dependents", "_go", "_jobs", "name")
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self._go = False
+        # Both dicts are only touched by single atomic operations, and read through .copy().
+        self._jobs: dict[object, Job] = {}
+        self._dependents: dict[int, _Composite | ref[_Composite]] = {}
+
+    def __bool__(self) -> bool:
+        return self._go
+
+    def __repr__(self) -> str:
+        return f"<Signal {self.name or hex(id(self))}: {'go' if self._go else 'not yet'}>"
+
+    # -- going ---------------------------------------------------------------------------------
+
+    def go(self) -> Signal:
+        """Make the signal true, wake its waiters and run its callbacks, in this thread.
+
+        Further calls do nothing. Returns self. Safe in any thread, signal handler or finalizer.
+        A callback that raises does not keep the others from running: its error is logged; a
+        KeyboardInterrupt is raised again after the last.
+        """
+        reached: list[Signal] = [self]
+        failures: list[BaseException] = []
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            # Ctrl-C may come anywhere in here. Every step can be taken twice, so start again.
+            try:
+                self._go = True
+                if len(reached) == 1 and not self._jobs and not self._dependents:
+                    break
+                for signal in reached:  # grows as it is walked: no recursion in a long chain
+                    signal._spread(reached)
+                for signal in reached:
+                    signal._run_jobs(failures)
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        for failure in failures:
+            _log.error("A callback of %r raised", self, exc_info=failure, extra=whereabouts())
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _spread(self, reached: list[Signal]) -> None:
+        """Let the dependents go that now can, and forget all of them: we go only once."""
+        for key, link in self._dependents.copy().items():
+            dependent = link() if isinstance(link, ref) else link
+            if dependent is not None and dependent._ready():
+                dependent._go = True
+                reached.append(dependent)
+                dependent._detach()
+            self._dependents.pop(key, None)
+
+    def _run_jobs(self, failures: list[BaseException]) -> None:
+        jobs = self._jobs
+        while jobs:
+            # Taking a callback and calling it is one step in C: Ctrl-C cannot come between, so
+            # what was taken was called.
+            calls = map(call, map(jobs.pop, jobs.copy(), repeat(_nothing)))
+            try:
+                for _ in calls:
+                    pass
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                failures.append(error)
+
+    # -- callbacks -----------------------------------------------------------------------------
+
+    def then(self, callback: Job) -> Signal:
+        """Run ``callback()`` once the signal goes, in the thread that lets it go; now if it has.
+
+        Returns self. Raises TypeError for what cannot be called. An error in the callback is
+        logged. The callback keeps the signal alive, also one made by ``|`` or ``&``.
+        """
+        if not callable(callback):
+            raise TypeError(f"then() needs something callable, not {callback!r}")
+        self._subscribe(callback)
+        return self
+
+    def remove_then(self, callback: Job) -> None:
+        """Take back one ``then(callback)``; nothing happens if it has run or never was."""
+        for key, job in self._jobs.copy().items():
+            if job == callback:
+                self._unsubscribe(key)
+                return
+
+    def _subscribe(self, job: Job) -> object:
+        """Like then(), but gives the key with which to take it back at once."""
+        key = object()
+        self._jobs[key] = job
+        if self._go:
+            self.go()
+        return key
+
+    def _unsubscribe(self, key: object) -> None:
+        self._jobs.pop(key, None)
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def wait(self, till: Signal | float | None = None) -> bool:
+        """Block until the signal goes, or ``till`` (another signal, or seconds) comes first.
+
+        Returns whether the signal itself is a go. In a worker, its events are handled meanwhile,
+        and a stop raises :class:`WorkerExit`. Any thread.
+        """
+        waiter = current_waiter()
+        # This frame keeps the composite alive; it needs no anchor.
+        either = self | till if isinstance(till, Signal) else self
+        deadline = deadline_after(None if isinstance(till, Signal) else till)
+        key = either._add_wake(waiter.wake)
+        try:
+            waiter.wait_for(either, deadline)
+        finally:
+            either._jobs.pop(key, None)
+        return self._go
+
+    def _add_wake(self, wake: Job) -> object:
+        """Have a waiter woken that keeps the signal alive by itself."""
+        return Signal._subscribe(self, wake)
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        return self._wait_in_asyncio().__await__()
+
+    async def _wait_in_asyncio(self) -> bool:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        went = loop.create_future()
+
+        def tell() -> None:
+            if not went.done():
+                went.set_result(True)
+
+        key = self._subscribe(partial(loop.call_soon_threadsafe, tell))
+        try:
+            await went
+        finally:
+            self._unsubscribe(key)
+        return True
+
+    # -- combining -----------------------------------------------------------------------------
+
+    def __or__(self, other: Signal | bool | None) -> Signal:
+        other = _as_signal(other)
+        if other is NotImplemented:
+            return NotImplemented
+        if self is DONE or other is DONE:
+            return DONE
+        if other is NEVER or other is self:
+            return self
+        return other if self is NEVER else _Composite((self, other), any, "|")
+
+    def __and__(self, other: Signal | bool | None) -> Signal:
+        other = _as_signal(other)
+        if other is NotImplemented:
+            return NotImplemented
+        if self is NEVER or other is NEVER:
+            return NEVER
+        if other is DONE or other is self:
+            return self
+        return other if self is DONE else _Composite((self, other), all, "&")
+
+    __ror__ = __or__
+    __rand__ = __and__
+
+
+def _as_signal(operand: Signal | bool | None) -> Signal:
+    if isinstance(operand, Signal):
+        return operand
+    if operand is None or operand is False:
+        return NEVER
+    return DONE if operand is True else NotImplemented
+
+
+class _Composite(Signal):
+    """What ``|`` and ``&`` give. Its sources know it weakly, unless somebody relies on it.
+
+    Weakly, so that composites made with one long-lived signal and dropped leave nothing behind.
+    But a callback must run although nobody holds the composite: :meth:`_anchor` turns the links
+    from the sources into strong ones, up to the plain signals, and :meth:`_loosen` turns them
+    back when the last callback was taken away.
+    """
+
+    __slots__ = ("_rule", "_sources", "_symbol")
+
+    def __init__(
+        self, sources: tuple[Signal, Signal], rule: Callable[[Iterable[object]], bool], symbol: str
+    ) -> None:
+        super().__init__()
+        self._sources: tuple[Signal, ...] = sources
+        self._rule = rule
+        self._symbol = symbol
+        for source in sources:
+            self._link(source, self._weak_link(source))
+
+    def go(self) -> Signal:
+        super().go()
+        self._detach()
+        return self
+
+    def __repr__(self) -> str:
+        # Sources are named, not nested: a chain may be thousands long.
+        names = f" {self._symbol} ".join(s.name or "..." for s in self._sources) or "..."
+        return f"<Signal ({names}): {'go' if self._go else 'not yet'}>"
+
+    def _ready(self) -> bool:
+        return self._go or self._rule(self._sources)
+
+    def _detach(self) -> None:
+        """We went: no source needs to know us any more. Only after ``_go`` is true."""
+        sources, self._sources = self._sources, ()
+        for source in sources:
+            source._dependents.pop(id(self), None)
+            if isinstance(source, _Composite):
+                source._loosen()  # we may have been all that it was needed for
+
+    def _subscribe(self, job: Job) -> object:
+        key = super()._subscribe(job)
+        self._anchor()
+        return key
+
+    def _unsubscribe(self, key: object) -> None:
+        super()._unsubscribe(key)
+        self._loosen()
+
+    def _needed(self) -> bool:
+        return bool(self._jobs) or any(
+            not isinstance(link, ref) for link in self._dependents.copy().values()
+        )
+
+    def _anchor(self) -> None:
+        pending = [self]
+        while pending:
+            composite = pending.pop()
+            for source in composite._sources:
+                if source._dependents.get(id(composite)) is composite:
+                    continue
+                composite._link(source, composite)
+                if isinstance(source, _Composite):
+                    pending.append(source)
+
+    def _loosen(self) -> None:
+        pending = [self]
+        while pending:
+            composite = pending.pop()
+            if composite._needed():
+                continue
+            for source in composite._sources:
+                composite._link(source, composite._weak_link(source))
+                if isinstance(source, _Composite):
+                    pending.append(source)
+            if composite._needed():  # somebody began to rely on it while we loosened
+                composite._anchor()
+
+    def _weak_link(self, source: Signal) -> ref[_Composite]:
+        # At our collection, the link takes itself out of the source's dict: as a callback in C,
+        # which Ctrl-C cannot enter, and without the dangers of __del__.
+        return ref(self, partial(source._dependents.pop, id(self)))
+
+    def _link(self, source: Signal, link: _Composite | ref[_Composite]) -> None:
+        """Have ``source`` know us by this link, unless that has become needless meanwhile."""
+        source._dependents[id(self)] = link
+        if self._go or source._go:
+            source._dependents.pop(id(self), None)
+            # The source may have gone before the link stood, and so without us.
+            if not self._go and self._ready():
+                self.go()
+
+
+class _Never(Signal):
+    """The signal that does not go. It keeps no callback, as none would ever run."""
+
+    __slots__ = ()
+
+    def go(self) -> Signal:
+        raise RuntimeError("NEVER is the signal that does not go; make a Signal() of your own")
+
+    def _subscribe(self, job: Job) -> object:
+        return None
+
+
+DONE: Final[Signal] = Signal("DONE").go()
+"""The signal that is a go already."""
+
+NEVER: Final[Signal] = _Never("NEVER")
+"""The signal that never goes."""

@@ -1,0 +1,64 @@
+"""A count that any thread, signal handler or finalizer may add to, exactly."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+from weakref import ref
+
+from .forks import after_fork_in_child
+
+__all__ = ["Tally"]
+
+_FOLD_AT: Final = 1024
+
+
+class Tally(list[int]):
+    """Counts without a lock on the way in.
+
+    ``+=`` loses counts between threads, and a lock deadlocks in a signal handler. So an addition
+    is one atomic ``append``, and now and then the marks are folded into one: a slice assignment,
+    atomic too.
+    """
+
+    __slots__ = ()
+
+    def add(self, amount: int = 1) -> None:
+        self.append(amount)
+        if len(self) >= _FOLD_AT:
+            self._fold()
+
+    @property
+    def value(self) -> int:
+        return sum(self.copy())
+
+    def _fold(self) -> None:
+        global _fold_going_on
+        # Between threads, the lock makes folding exclusive. Within one, a handler or finalizer
+        # may add, and so come here, in the middle of a fold: it leaves the folding to that.
+        with _lock:
+            if _fold_going_on() is not None:
+                return
+            me = _Fold()
+            _fold_going_on = ref(me)
+            count = len(self)
+            self[:count] = [sum(self[:count])]
+
+
+class _Fold:
+    """Lives as long as a fold goes on, however that ends: there is nothing to be taken back."""
+
+    __slots__ = ("__weakref__",)
+
+
+_lock = threading.RLock()
+_fold_going_on: Callable[[], _Fold | None] = ref(_Fold())
+
+
+def _renew() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+after_fork_in_child(_renew)

@@ -1,0 +1,64 @@
+"""What several test modules need. No helper sleeps or polls."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from threadtree import Worker
+
+LIMIT = 10.0  # seconds: no wait of a test that passes comes near it
+
+
+class Flag(threading.Event):
+    """An event whose wait fails the test instead of returning False."""
+
+    def wait(self, timeout: float | None = LIMIT) -> bool:
+        assert super().wait(timeout), "what the test waits for has not happened"
+        return True
+
+
+@contextmanager
+def running(task: Callable[..., Any] | None = None, **options: Any) -> Iterator[Worker[Any]]:
+    """A worker that is stopped and joined at the end, whatever happened to it."""
+    worker = Worker(task, **options).start()
+    try:
+        yield worker
+    finally:
+        worker.stop().join(LIMIT)
+
+
+def in_threads(*functions: Callable[[], object]) -> None:
+    """Call the functions in native threads that all set off at once; raise what one raises."""
+    barrier = threading.Barrier(len(functions))
+    errors: list[BaseException] = []
+
+    def run(function: Callable[[], object]) -> None:
+        try:
+            barrier.wait(LIMIT)
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(f,), daemon=True) for f in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+        assert not thread.is_alive(), "a thread of the test hangs"
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def hectic_switching() -> Iterator[None]:
+    """Let threads switch after every microsecond, so that races show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,323 @@
+"""L6: however a program is left, its workers end in order and its exit code is kept.
+
+Ctrl-C has its own file, test_interrupt.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from tests.programs import run
+
+# A worker that cleans up, with a wait, and a signal that goes when main has come to its end.
+CLEAN = """
+def clean(name):
+    try:
+        wait_forever()
+    finally:
+        sleep(0.01)
+        say("clean", name)
+
+over = Worker(parent=main, name="over").start().stopped
+"""
+
+HASTY = "graces.asked = graces.told = graces.daemons = 0.05\n"
+
+# These refuse every new thread once the main thread is at its end.
+NO_THREADS_AT_EXIT = sys.version_info[:3] in ((3, 12, 0), (3, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("last_line", "returncode"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit('why')", 1),
+        ("raise RuntimeError('why')", 1),
+        ("raise SystemExit from KeyboardInterrupt()", 0),
+        ("Worker(sys.exit, parent=main).start(3).join()", 0),
+    ],
+)
+def test_l6_every_way_to_leave_ends_all_in_order_and_keeps_the_exit_code(
+    last_line: str, returncode: int
+) -> None:
+    # Main's own children are asked first, then orphans are waited for unasked, then daemons are
+    # asked, and then the hooks of the program run.
+    ended = run(
+        CLEAN
+        + """
+import atexit
+atexit.register(say, "atexit")
+child = Worker(clean, parent=main).start("child")
+create_worker(clean, "daemon", daemon=True)
+
+@create_worker
+def orphan():
+    child.stopped.wait()
+    say("orphan, asked:", bool(current().please_stop))
+"""
+        + last_line
+    )
+    assert ended.returncode == returncode
+    assert ended.lines == ["clean child", "orphan, asked: False", "clean daemon", "atexit"]
+    assert ("why" in ended.stderr) == ("why" in last_line)
+
+
+def test_l6_an_uncaught_ctrl_c_asks_orphans_too_and_is_what_the_program_dies_of() -> None:
+    ended = run(
+        CLEAN
+        + """
+import atexit
+atexit.register(say, "atexit")
+sys.excepthook = lambda *error: say("hook")  # a hook of one's own hides nothing from the exit
+Worker(clean, parent=main).start("child")
+create_worker(clean, "daemon", daemon=True)
+create_worker(clean, "orphan")
+signal.raise_signal(signal.SIGINT)
+"""
+    )
+    assert ended.returncode == -signal.SIGINT
+    assert ended.lines[0] == "hook"
+    assert sorted(ended.lines[1:-1]) == ["clean child", "clean daemon", "clean orphan"]
+    assert ended.lines[-1] == "atexit"
+
+
+def test_l6_a_ctrl_c_that_was_caught_is_not_held_against_the_orphans() -> None:
+    ended = run(
+        CLEAN
+        + """
+@create_worker
+def orphan():
+    over.wait()
+    say("orphan, asked:", bool(current().please_stop))
+
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+    )
+    assert (ended.returncode, ended.lines) == (7, ["orphan, asked: False"])
+
+
+def test_l6_main_goes_on_handling_its_events_while_orphans_need_it() -> None:
+    ended = run(
+        CLEAN
+        + """
+@create_worker
+def orphan():
+    over.wait()
+    for answer in ("first", "second"):
+        defer = Defer()
+        main.later(lambda: defer.resolve((answer, is_main())))
+        say(defer.get())
+    main.later(lambda: 1 / 0)
+    main.fire("LAST WORDS")
+
+main.listen(lambda event: say(event.name), "LAST WORDS")
+"""
+    )
+    assert ended.returncode == 0
+    assert ended.lines == ["('first', True)", "('second', True)", "LAST WORDS"]
+    assert "ZeroDivisionError" in ended.stderr
+
+
+def test_l6_main_hears_of_the_end_of_its_children_and_of_its_daemons_last_words() -> None:
+    ended = run(
+        """
+        def last_words(name):
+            try:
+                wait_forever()
+            finally:
+                main.fire("LAST WORDS", name)
+
+        Worker(last_words, parent=main).start("child")
+        create_worker(last_words, "daemon", daemon=True)
+        main.listen(lambda event: say(event.data), "LAST WORDS")
+        main.listen(lambda event: say(event.name), "CHILD_THREAD_END")
+        """
+    )
+    assert ended.returncode == 0
+    assert ended.lines == ["child", "CHILD_THREAD_END", "daemon"]
+
+
+def test_l6_orphans_may_start_work_after_main_where_the_interpreter_can() -> None:
+    ended = run(
+        CLEAN
+        + """
+@create_worker
+def orphan():
+    over.wait()
+    sleep(0.01)
+    try:
+        say(await_(pow, 2, 3))
+        create_worker(clean, "its child")
+        Worker(lambda: say("another orphan"), parent=False).start()
+    except RuntimeError as error:
+        say(type(error).__name__)
+"""
+    )
+    assert ended.returncode == 0
+    if NO_THREADS_AT_EXIT:
+        assert ended.lines == ["RuntimeError"]
+    else:
+        assert ended.lines[0] == "8"
+        assert sorted(ended.lines[1:]) == ["another orphan", "clean its child"]
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ("daemon=True", "stuck"),
+        ("parent=main", "main/stuck"),
+        ("parent=main, daemon=True", "main/stuck"),
+        ("parent=Worker(daemon=True, name='nest').start()", "nest/stuck"),
+    ],
+)
+def test_l6_foreign_code_never_hangs_an_exit_that_was_asked_for(place: str, path: str) -> None:
+    ended = run(HASTY + f"create_worker(stuck, {place})\nsys.exit(3)")
+    assert ended.returncode == 3
+    assert f"Worker {path} is still running (asked 0." in ended.stderr
+    assert "in stuck" in ended.stderr  # its stack
+
+
+def test_l6_clean_up_that_does_not_end_is_told() -> None:
+    ended = run(
+        """
+        graces.asked = graces.daemons = 0.05
+
+        def refuse(name):
+            try:
+                wait_forever()
+            finally:
+                try:
+                    wait_forever()
+                finally:
+                    say("told", name)
+
+        Worker(refuse, parent=main).start("child")
+        create_worker(refuse, "daemon", daemon=True)
+        """
+    )
+    assert (ended.returncode, ended.lines, ended.stderr) == (0, ["told child", "told daemon"], "")
+
+
+def test_l6_no_log_of_the_exit_is_lost() -> None:
+    # The handler keeps its records until the logging module's own exit hook flushes it.
+    ended = run(
+        HASTY
+        + """
+import logging.handlers
+target = logging.StreamHandler(sys.stdout)
+logging.getLogger().addHandler(logging.handlers.MemoryHandler(1000, 100, target))
+
+def last_words():
+    try:
+        wait_forever()
+    finally:
+        logging.error("last words")
+        raise ValueError("unseen")
+
+async_(last_words)
+create_worker(stuck, daemon=True)
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    text = "\n".join(ended.lines)
+    assert "last words" in text
+    assert text.count("ValueError: unseen") == 1
+    assert "Worker stuck is still running" in text
+
+
+def test_l6_what_was_fired_at_a_daemon_is_handled_before_its_end() -> None:
+    ended = run(
+        """
+        writer = Worker(daemon=True)
+        writer.listen(lambda event: say(event.data), "LINE")
+        writer.start()
+
+        @create_worker
+        def orphan():
+            for i in range(100):
+                writer.fire("LINE", i)
+        """
+    )
+    assert (ended.returncode, ended.lines) == (0, [str(i) for i in range(100)])
+
+
+@pytest.mark.parametrize(
+    "state_of_main",
+    [
+        "main.pause().update()",
+        "main.stop()",
+        "main.later(say, 'never', timeout=60)",
+        "Worker(stuck)",  # never started
+        "main.listen(lambda event: 1 / 0, 'CHILD_THREAD_END')",
+        "threading.Thread(target=current).start()",
+    ],
+)
+def test_l6_nothing_about_main_keeps_the_program_from_ending(state_of_main: str) -> None:
+    ended = run(CLEAN + f"create_worker(over.wait)\n{state_of_main}")
+    assert (ended.returncode, ended.lines) == (0, [])
+
+
+def test_l6_a_native_thread_that_outlives_main_can_still_use_workers() -> None:
+    # Native threads are waited for by the interpreter, before or after us, and may wait for us.
+    ended = run(
+        CLEAN
+        + """
+orphan = create_worker(over.wait)
+
+@lambda run: threading.Thread(target=run).start()
+def native():
+    say(orphan.get())
+    sleep(0.01)
+    say("native")
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, ["True", "native"])
+
+
+def test_l6_a_tree_is_ended_by_an_exit_however_deep() -> None:
+    ended = run(
+        """
+        def grow(depth):
+            if depth:
+                create_worker(grow, depth - 1)
+            else:
+                ready.go()
+            try:
+                wait_forever()
+            finally:
+                say(depth)
+
+        ready = Signal()
+        Worker(grow, parent=main).start(20)
+        ready.wait()
+        """
+    )
+    assert ended.returncode == 0
+    assert sorted(map(int, ended.lines)) == list(range(21))
+
+
+def test_l6_a_listener_that_leaves_main_at_its_end_cuts_nobody_off() -> None:
+    # The exit has begun already: there is nothing left that SystemExit could end.
+    ended = run(
+        CLEAN
+        + """
+@create_worker
+def orphan():
+    over.wait()
+    main.later(sys.exit, 5)
+    defer = Defer()
+    main.later(defer.resolve, None)
+    defer.get()
+    say("orphan")
+
+create_worker(clean, "daemon", daemon=True)
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, ["orphan", "clean daemon"])

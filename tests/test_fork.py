@@ -1,0 +1,196 @@
+"""L8: a fork in a threaded program leaves a child whose registry holds only its own main thread."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from .programs import run
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+
+PRELUDE = """
+from threadtree.node import tree as live
+
+def in_child(check):
+    "Fork, have the child check, and exit with its code."
+    pid = os.fork()
+    if pid == 0:
+        check()
+        sys.exit(7)  # an orderly exit, through the hook
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 7, status
+    print("the child was right")
+"""
+
+
+def check(body: str) -> None:
+    """Run the prelude and the body; it must print that the child was right, and exit with 0."""
+    result = run(PRELUDE + body)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "the child was right" in result.lines
+
+
+def test_l8_the_registry_of_the_child_holds_only_its_main_thread():
+    check("""
+worker = Worker(name="worker").start()
+child = Worker(name="below main", parent=current()).start()
+handle = later(print, timeout=3600)
+never = Worker()
+
+def check():
+    assert list(WORKER_POOL.pool) == [threading.current_thread()]
+    assert list(live.live) == [current()]
+    assert not current().children
+    for other in (worker, child, handle):
+        assert not other.is_running(), other
+        assert other.state is WorkerState.CANCELLED
+        assert other.stopped
+        assert other.join() is other
+    assert is_main() and not never.is_running()
+    assert tree() == "main: RUNNING"
+
+in_child(check)
+for other in (worker, child, handle):
+    assert other.is_running()
+    other.stop().join()
+""")
+
+
+def test_l8_the_child_can_run_workers_and_timers_of_its_own():
+    check("""
+worker = Worker(name="worker").start()
+later(print, "the parent's", timeout=3600)
+
+def check():
+    assert async_(pow, 2, 3).get() == 8
+    defer = Defer()
+    later(defer.resolve, "on time", timeout=0.001)
+    assert defer.get() == "on time"
+    worker.start().stop().join()  # again, as one that has ended
+    with Worker(wait_forever, parent=current()):
+        pass
+
+in_child(check)
+worker.stop().join()
+""")
+
+
+def test_l8_a_lock_that_was_held_elsewhere_at_the_fork_does_not_hang_the_child():
+    check("""
+from contextlib import ExitStack
+
+kinds = type(threading.Lock()), type(threading.RLock())
+modules = [module for name, module in sys.modules.items() if name.startswith("threadtree")]
+values = [value for holder in (*modules, live) for value in vars(holder).values()]
+locks = {id(value): value for value in values if isinstance(value, kinds)}.values()
+assert live.lock in locks and len(locks) > 2
+held, release = threading.Event(), threading.Event()
+
+def hold():
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)
+        held.set()
+        release.wait(10)
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait(10)
+
+def check():
+    @listen("X")
+    def _(event):
+        current().advance()
+    for _ in range(2000):
+        current().fire("X")
+    update()
+    assert current().completed_steps == 2000
+    assert async_(pow, 2, 3).get() == 8
+
+in_child(check)
+release.set()
+holder.join()
+""")
+
+
+def test_l8_a_child_ends_its_own_in_order_and_the_parents_go_on():
+    result = run("""
+def work(name):
+    try:
+        wait_forever()
+    finally:
+        say(os.getpid() == parent, name)
+
+parent = os.getpid()
+create_worker(work, "daemon", daemon=True)
+failed = async_(lambda: 1 / 0).join()  # which nobody looks at: the parent alone reports it
+pid = os.fork()
+if pid == 0:
+    over = Worker(work, parent=main).start("child").stopped
+    create_worker(work, "daemon", daemon=True)
+
+    @create_worker
+    def orphan():
+        over.wait()
+        say(False, "orphan")
+
+    raise SystemExit(7)
+say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""")
+    assert result.returncode == 0
+    lines = ["False child", "False orphan", "False daemon", "7", "True daemon"]
+    assert result.lines == lines
+    assert result.stderr.count("ZeroDivisionError") == 1
+
+
+def test_l8_a_child_can_be_interrupted():
+    result = run("""
+pid = os.fork()
+if pid == 0:
+    Worker(say, parent=main).start("in the child").join()
+    signal.raise_signal(signal.SIGINT)
+say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""")
+    assert (result.returncode, result.lines) == (0, ["in the child", str(-signal.SIGINT)])
+
+
+def test_l8_a_process_of_multiprocessing_can_run_workers():
+    result = run("""
+import multiprocessing
+
+def task():
+    create_worker(lambda: (sleep(0.01), say("orphan")))
+    create_worker(wait_forever, daemon=True)
+    sys.exit(await_(pow, 2, 3))
+
+create_worker(wait_forever, daemon=True)
+process = multiprocessing.get_context("fork").Process(target=task)
+process.start()
+process.join()
+say(process.exitcode)
+""")
+    assert (result.returncode, result.lines, result.stderr) == (0, ["orphan", "8"], "")
+
+
+def test_l8_a_fork_inside_a_worker_makes_it_the_childs_main():
+    result = run(
+        PRELUDE
+        + """
+def task():
+    pid = os.fork()
+    if pid == 0:
+        assert is_main()
+        assert is_main(current())
+        assert list(live.live) == [current()]
+        assert async_(pow, 2, 3).get() == 8
+        os._exit(7)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+print(Worker(task).start().get())
+"""
+    )
+    assert (result.returncode, result.lines, result.stderr) == (0, ["7"], "")

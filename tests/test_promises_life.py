@@ -1,0 +1,587 @@
+"""The promises about life: L1 to L5, the ladder of an end, and the rulings that go with them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+import threadtree
+from threadtree import (
+    Signal,
+    Worker,
+    WorkerCancelled,
+    WorkerError,
+    WorkerExit,
+    WorkerState,
+    await_,
+    checkpoint,
+    create_worker,
+    current,
+    graces,
+    listen,
+    sleep,
+    update,
+    wait_event,
+    wait_forever,
+    wait_thread,
+)
+from threadtree import native as native_module
+from threadtree.node import tree as live_tree
+
+from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+
+
+@pytest.fixture
+def short_graces(monkeypatch):
+    monkeypatch.setattr(graces, "asked", 0.1)
+    monkeypatch.setattr(graces, "told", 0.1)
+
+
+# -- L1: the order of an end --------------------------------------------------------------------
+
+
+def test_l1_the_order_of_an_end(monkeypatch):
+    order = []
+
+    def child_task():
+        try:
+            wait_forever()
+        finally:
+            order.append("child ended")
+
+    def task():
+        create_worker(child_task)
+        current().stopped.then(lambda: order.append(("stopped", worker.state.name)))
+        return 5
+
+    def note(event):
+        in_pool = any(worker in stack for stack in threadtree.WORKER_POOL.pool.values())
+        order.append((event.name, worker.state.name, worker.result, in_pool))
+
+    parent = Worker(parent=False)
+    monkeypatch.setattr(parent, "_post", note)
+    worker = Worker(task, parent=parent)
+    monkeypatch.setattr(worker, "_tell_sender", note)
+    # What the listener of the last leftover fires is rejected when the mailbox is closed.
+    worker.listen(lambda event: worker.fire("X"), "X")
+    worker.fire("X").start().join()
+    assert order == [
+        ("CHILD_THREAD_START", "RUNNING", None, True),
+        "child ended",
+        ("CHILD_THREAD_DONE", "RUNNING", 5, True),
+        ("CHILD_THREAD_END", "RUNNING", 5, True),
+        ("X", "RUNNING", 5, True),
+        ("stopped", "SUCCESS"),
+    ]
+
+
+@pytest.mark.parametrize("wait", [Worker.join, Worker.get, lambda worker: wait_thread(worker)])
+def test_l1_a_wait_for_the_end_returns_after_the_native_end(wait):
+    for _ in range(50):
+        worker = Worker(int, parent=False).start()
+        thread = worker._life.launch
+        wait(worker)
+        assert not thread.is_alive()
+
+
+def test_l1_on_the_ending_thread_itself_join_returns_at_once():
+    joined = []
+    worker = Worker(parent=False).start()
+    worker.stopped.then(lambda: joined.append(worker.join()))
+    worker.stop().join()
+    assert joined == [worker]
+
+
+def test_l1_signals_are_new_for_each_run():
+    worker = Worker(parent=False).start()
+    first = worker.please_stop, worker.stopped
+    worker.stop().join()
+    assert all(first)
+    worker.start()
+    assert not worker.please_stop
+    assert not worker.stopped
+    worker.stop().join()
+
+
+# -- L2: a stop is a request ----------------------------------------------------------------------
+
+
+def test_l2_please_stop_is_visible_at_once_and_code_that_polls_it_succeeds():
+    started = Flag()
+
+    def task():
+        started.set()
+        while not current().please_stop:
+            pass
+        return "ended by itself"
+
+    worker = Worker(task, parent=False).start()
+    started.wait()
+    worker.stop()
+    assert worker.please_stop
+    assert worker.get() == "ended by itself"
+    assert worker.state is WorkerState.SUCCESS
+
+
+WAITS = {
+    "sleep": lambda other: sleep(LIMIT),
+    "wait_forever": lambda other: wait_forever(),
+    "wait_event": lambda other: wait_event("NEVER"),
+    "Signal.wait": lambda other: Signal().wait(),
+    "Defer.get": lambda other: threadtree.Defer().get(),
+    "get": lambda other: other.get(),
+    "join": lambda other: other.join(),
+    "wait_thread": wait_thread,
+}
+
+
+@pytest.mark.parametrize("now", [False, True])
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_l2_a_stop_reaches_every_wait(wait, now):
+    about_to_wait = Flag()
+
+    def task(other):
+        about_to_wait.set()
+        wait(other)
+
+    with running() as other:
+        worker = Worker(task, parent=False).start(other)
+        about_to_wait.wait()
+        worker.stop(now).join(LIMIT)
+        assert worker.state is WorkerState.CANCELLED
+        assert other.is_running()
+
+
+@pytest.mark.parametrize("point", [update, checkpoint])
+def test_l2_update_and_checkpoint_are_points_where_a_stop_takes_effect(point):
+    def task():
+        current().stop()
+        point()
+        raise AssertionError("not reached")
+
+    worker = Worker(task, parent=False).start().join()
+    assert worker.state is WorkerState.CANCELLED
+
+
+def test_l2_the_exit_is_raised_once_so_clean_up_may_wait():
+    def task():
+        try:
+            wait_forever()
+        finally:
+            sleep(0.001)
+            notes.append(await_(lambda: "cleaned up"))
+
+    notes = []
+    with running(task) as worker:
+        worker.stop().stop().stop(now=True).join()
+    assert notes == ["cleaned up"]
+
+
+@pytest.mark.usefixtures("short_graces")
+def test_l2_after_the_grace_every_wait_raises():
+    def task():
+        try:
+            wait_forever()
+        finally:
+            for _ in range(3):
+                try:
+                    sleep(LIMIT)
+                except WorkerExit:
+                    notes.append("told")
+
+    notes = []
+    began = time.monotonic()
+    Worker(task, parent=False).start().stop().join()
+    assert notes == ["told"] * 3
+    assert time.monotonic() - began < LIMIT / 2
+
+
+def test_an_end_by_exit_is_cancelled_and_get_says_so():
+    worker = Worker(lambda: threadtree.exit(), parent=False).start()
+    with pytest.raises(WorkerCancelled, match="stopped before it had a result"):
+        worker.get()
+
+
+# -- L3: parents and children --------------------------------------------------------------------
+
+
+def test_l3_children_are_told_all_at_once_and_newest_first():
+    """Ten children that need 0.2 s each to clean up end in well under a second."""
+    told = []
+
+    def child(number):
+        try:
+            wait_forever()
+        finally:
+            sleep(0.2)
+
+    def task():
+        for number in range(10):
+            worker = create_worker(child, number)
+            worker.please_stop.then(lambda number=number: told.append(number))
+        wait_forever()
+
+    worker = Worker(task, parent=False).start()
+    began = time.monotonic()
+    worker.later(worker.stop)
+    worker.join()
+    assert time.monotonic() - began < 0.9
+    assert told == list(reversed(range(10)))
+
+
+def test_l3_a_parent_dispatches_a_childs_last_words():
+    def child():
+        try:
+            wait_forever()
+        finally:
+            current().parent.fire("LAST_WORDS", "farewell")
+
+    def task():
+        listen(lambda event: heard.append(event.data), "LAST_WORDS")
+        create_worker(child)
+
+    heard = []
+    Worker(task, parent=False).start().join()
+    assert heard == ["farewell"]
+
+
+def test_l3_a_daemon_child_is_told_but_not_waited_for():
+    entered, go_on = Flag(), Flag()
+
+    def child():
+        entered.set()
+        go_on.wait()
+        sleep(0)
+
+    def task():
+        children.append(create_worker(child, daemon=True))
+        entered.wait()
+
+    children = []
+    Worker(task, parent=False).start().join()
+    (daemon,) = children
+    assert daemon.is_running()
+    assert daemon.please_stop
+    go_on.set()
+    daemon.join()
+    assert daemon.state is WorkerState.CANCELLED
+
+
+def test_l3_the_end_of_the_last_child_that_is_waited_for_ends_the_parent():
+    """Also when daemons, which are not, are still there."""
+    entered, go_on = Flag(), Flag()
+
+    def stuck():
+        entered.set()
+        go_on.wait()
+
+    def task():
+        create_worker(stuck, daemon=True)
+        create_worker(wait_forever)
+        create_worker(stuck, daemon=True)
+        entered.wait()
+
+    parent = Worker(task, parent=False).start().join(LIMIT)
+    assert len(parent.children) == 2
+    children = parent.children
+    go_on.set()
+    for child in children:
+        child.join(LIMIT)
+
+
+def test_l3_a_child_that_is_started_by_an_ending_parent_is_told_at_once():
+    late = []
+
+    def first_child():
+        try:
+            wait_forever()
+        finally:
+            parent = current().parent
+            late.append(Worker(wait_forever, parent=parent).start())
+            late[0].join()
+
+    Worker(lambda: create_worker(first_child), parent=False).start().join(LIMIT)
+    assert late[0].state is WorkerState.CANCELLED
+
+
+def test_l3_one_deadline_for_a_tree_and_stragglers_are_named():
+    entered, go_on = Flag(), Flag()
+
+    def stuck():
+        entered.set()
+        go_on.wait()
+
+    def task():
+        create_worker(stuck, name="stuck")
+        wait_forever()
+
+    top = Worker(task, parent=False, name="top").start()
+    entered.wait()
+    with pytest.raises(TimeoutError, match="top/stuck") as caught:
+        top.join(timeout=0.01)
+    assert "go_on.wait()" in str(caught.value)
+    go_on.set()
+    top.stop().join()
+
+
+@pytest.mark.usefixtures("short_graces")
+def test_l3_shutdown_tells_and_returns_the_stragglers():
+    entered, go_on = Flag(), Flag()
+
+    def stuck():
+        entered.set()
+        go_on.wait()
+
+    def stubborn():
+        try:
+            wait_forever()
+        finally:
+            with contextlib.suppress(WorkerExit):
+                sleep(LIMIT)
+            notes.append("told")
+
+    def task():
+        create_worker(stubborn, name="stubborn")
+        create_worker(stuck, name="stuck")
+        wait_forever()
+
+    notes = []
+    top = Worker(task, parent=False, name="top").start()
+    entered.wait()
+    paths = [straggler.path for straggler in top.shutdown(grace=0.05)]
+    assert paths == ["top", "top/stuck"]
+    assert notes == ["told"]
+    go_on.set()
+    top.join()
+
+
+def test_a_parent_cannot_be_one_that_has_ended():
+    ended = Worker(int, parent=False).start().join()
+    with pytest.raises(WorkerError, match="has ended"):
+        Worker(parent=ended)
+
+
+# -- L4: start and stop ----------------------------------------------------------------------------
+
+
+def test_l4_two_starts_give_one_run():
+    runs = []
+    worker = Worker(lambda: runs.append(wait_forever()), parent=False)
+    with hectic_switching():
+        for round_number in range(30):
+            in_threads(*[worker.start] * 4)
+            threads = [t for t in threading.enumerate() if t.name == worker.name]
+            assert len(threads) == 1, round_number
+            worker.stop().join()
+
+
+def test_l4_a_failed_native_start_leaves_the_worker_startable(monkeypatch):
+    def no_more_threads(self):
+        raise RuntimeError("can't start new thread")
+
+    with running() as parent:
+        worker = Worker(parent=parent).fire("X", 1)
+        heard = []
+        worker.listen(lambda event: heard.append(event.data), "X")
+        with monkeypatch.context() as patch:
+            patch.setattr(native_module.threading.Thread, "start", no_more_threads)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                worker.start()
+        assert worker.state is WorkerState.PENDING
+        assert not parent.children
+        assert worker not in live_tree.live
+        worker.start().stop().join()
+    assert heard == [1]
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_l4_an_interrupt_out_of_the_native_start(monkeypatch, began):
+    """Whether the thread exists decides, not the exception."""
+    start = native_module.threading.Thread.start
+
+    def interrupted(self):
+        if began:
+            start(self)
+        raise KeyboardInterrupt
+
+    worker = Worker(parent=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(native_module.threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.start()
+    assert worker.is_running() is began
+    worker.start().stop().join()
+
+
+def test_l4_an_ended_worker_can_be_started_again():
+    results = iter([1, 2])
+    worker = Worker(lambda: next(results), parent=False)
+    assert worker.start().get() == 1
+    assert worker.start().get() == 2
+
+
+def test_l4_a_stop_when_nothing_runs_does_not_end_the_next_run():
+    worker = Worker(lambda: wait_event("GO"), parent=False)
+    for _ in range(2):
+        worker.stop().stop(now=True).pause().resume()
+        assert worker.start().fire("GO", 1).get() == 1
+
+
+def test_l4_stop_now_overtakes_the_queue_and_what_it_overtook_is_rejected():
+    entered, go_on = Flag(), Flag()
+    notes = []
+    worker = Worker(parent=False)
+    worker.listen(lambda event: notes.append(event.data), "X")
+
+    @worker.listen("BLOCK")
+    def block(event):
+        entered.set()
+        go_on.wait()
+
+    worker.start().fire("BLOCK")
+    entered.wait()
+    worker.fire("X", 1).stop(now=True)
+    worker.fire("X", 2)
+    go_on.set()
+    worker.join()
+    assert notes == [2]  # came later than the stop: a leftover
+    assert worker.rejected == 1
+
+
+# -- L5: pause --------------------------------------------------------------------------------
+
+
+def paused_worker(task):
+    """A worker that runs the task, and is known to be paused in it."""
+    worker = Worker(task, parent=False)
+    paused = Flag()
+    worker.listen(lambda event: worker.later(paused.set), "PAUSE_THREAD")
+    worker.start().pause()
+    paused.wait()
+    assert worker.paused
+    return worker
+
+
+def test_l5_while_paused_events_are_handled_and_no_wait_returns():
+    handled = Flag()
+
+    def task():
+        listen(lambda event: handled.set(), "X")
+        got = wait_event("WANTED")
+        assert not current().paused
+        return got
+
+    worker = paused_worker(task)
+    worker.fire("WANTED", "kept").fire("X")
+    handled.wait()
+    assert worker.is_running()
+    assert worker.resume().get() == "kept"
+
+
+def test_l5_a_timeout_runs_on_and_what_comes_after_it_is_too_late():
+    def task():
+        current().pause()
+        # Paused, the wait outlives its timeout; the event comes after that, before the resume.
+        current().later(late.fire, timeout=0.05)
+        return wait_event("WANTED", timeout=0.01)
+
+    class Late:
+        def fire(self):
+            worker.fire("WANTED", "too late").resume()
+
+    late = Late()
+    worker = Worker(task, parent=False).start()
+    assert worker.get() is None
+
+
+def test_l5_a_stop_ends_a_paused_worker():
+    worker = paused_worker(wait_forever)
+    assert worker.stop().join(LIMIT).state is WorkerState.CANCELLED
+
+
+def test_l5_clean_up_code_of_a_paused_worker_can_wait():
+    def task():
+        try:
+            wait_forever()
+        finally:
+            current().pause()  # too late
+            sleep(0.001)
+            notes.append("cleaned up")
+
+    notes = []
+    paused_worker(task).stop().join(LIMIT)
+    assert notes == ["cleaned up"]
+
+
+@pytest.mark.parametrize("point", [update, checkpoint])
+def test_l5_update_and_checkpoint_block_while_paused(point):
+    passed = Flag()
+
+    def task():
+        current().pause()
+        listen(lambda event: current().later(blocked_in.set), "PAUSE_THREAD")
+        point()
+        passed.set()
+
+    blocked_in = Flag()
+    worker = Worker(task, parent=False).start()
+    blocked_in.wait()
+    assert not passed.is_set()
+    worker.resume().join()
+    assert passed.is_set()
+
+
+def test_l5_in_main_update_does_not_block_while_paused():
+    current().pause()
+    update()
+    assert current().paused
+    current().resume()
+    update()
+    assert not current().paused
+
+
+def test_l5_each_run_starts_unpaused():
+    worker = paused_worker(wait_forever)
+    worker.stop().join()
+    worker.start()
+    assert not worker.paused
+    worker.stop().join()
+
+
+def test_l5_stopping_does_not_need_the_wait_to_be_satisfied():
+    def task():
+        try:
+            wait_event("WANTED")
+        except WorkerExit:
+            return "stopped"
+
+    worker = paused_worker(task)
+    assert worker.fire("WANTED").stop().get() == "stopped"
+
+
+# -- main and foreign threads: they do not end ----------------------------------------------------
+
+
+def test_a_stop_of_main_ends_its_present_wait_and_stops_its_children():
+    child = Worker(parent=current()).start()
+    current().later(current().stop)
+    assert current().wait_forever() is None
+    child.join(LIMIT)
+    assert child.state is WorkerState.CANCELLED
+
+
+def test_a_stop_of_main_ends_a_get_and_a_join():
+    with running() as worker:
+        current().stop()
+        with pytest.raises(WorkerCancelled):
+            worker.get()
+        current().stop()
+        assert worker.join() is worker
+        assert worker.is_running()
+
+
+def test_exit_in_main_returns_none_outside_a_wait():
+    assert current().exit() is None

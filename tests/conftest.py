@@ -55,6 +55,8 @@ def no_leaks() -> Iterator[None]:
     main.listeners.clear()
     gc.collect()
     unseen = list(outcomes._unseen.copy())
+    closing = dict(node.tree.closing)
+    node.tree.closing.clear()
     if leaked or pending:  # do not let one test's leak fail all that follow
         threadtree.shutdown(grace=0)
         main.stop().update()
@@ -62,6 +64,7 @@ def no_leaks() -> Iterator[None]:
             handle.stop()
     assert not leaked, f"workers still run: {leaked}"
     assert not pending, f"later() handles are pending: {pending}"
+    assert not closing, f"nothing can start any more: {closing}"
     assert not alive, f"threads still run: {alive}"
     assert not listening, f"listeners of the main worker are left: {listening}"
     assert not unseen, "an error was left that nobody has looked at"

@@ -40,7 +40,6 @@ from .helpers import LIMIT, Flag, in_threads, running
 def short_graces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(graces, "asked", 0.05)
     monkeypatch.setattr(graces, "told", 0.05)
-    monkeypatch.setattr(node.tree, "closing", None)  # undone: a failure stays with its test
     yield
     for worker in node.tree.live.copy():  # what was asked, but not waited for
         if worker is not current():

@@ -22,8 +22,9 @@ def end_in_order(nodes: list[Any], grace: float | None = None) -> list[Straggler
     grace = graces.asked if grace is None else seconds(grace, "grace")
     caller = current()
     spared = {caller, *caller._ancestors()}
+    nodes = [node for node in nodes if node._ends_when_asked]
     mine = [node for node in nodes if node in spared]
-    nodes = [node for node in nodes if node not in spared and node._ends_when_asked]
+    nodes = [node for node in nodes if node not in spared]
     _ask(nodes, monotonic() + grace)
     wait_until_ended(nodes, monotonic() + grace)
     late = [node for node in walk(nodes) if node._life.active and node not in spared]

@@ -40,7 +40,7 @@ class _Tree:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.live: dict[Node, None] = {}  # what was started and has not ended
-        self.closing: str | None = None  # why nothing may start any more
+        self.closing: dict[object, str] = {}  # why nothing may start now, by who says so
 
     def keep_only(self, survivors: list[Any]) -> None:
         """We are in the child of a fork: everything else that ran is gone without an end."""
@@ -237,7 +237,8 @@ class Node:
     def _check_parent(self) -> None:
         """Raise WorkerError when nothing can start now, or not below our parent."""
         if tree.closing:
-            raise WorkerError(f"{self.path} cannot start: {tree.closing}")
+            reason = " and ".join(dict.fromkeys(tree.closing.values()))
+            raise WorkerError(f"{self.path} cannot start: {reason}")
         if self._parent is not None and self._parent._life.seats_closed:
             raise WorkerError(f"{self.path} cannot start: its parent has ended")
 

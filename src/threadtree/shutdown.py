@@ -38,25 +38,21 @@ def shutdown(grace: float | None = None) -> list[Straggler]:
     They have ``grace`` seconds (None: ``graces.asked``) for orderly clean-up; then every wait
     raises in them, for ``graces.told`` more; what still runs is returned, with its path and its
     stack. Meanwhile nothing can start; afterwards it can again. In a worker, it and its parents
-    are asked last, and not waited for. Any thread.
+    are asked last, and not waited for. The waits of the main thread and of foreign ones go on;
+    ``stop()`` on their workers ends them. Any thread.
     """
-    with _closed("the program is shutting down"):
+    mine = object()  # several may shut down at once; the last to end opens the program again
+    try:
+        _close(mine, "the program is shutting down")
         return end_in_order(list(tree.live.copy()), grace)
+    finally:
+        tree.closing.pop(mine, None)
 
 
-class _closed:  # noqa: N801 - it is used like a function
-    """While in the block, nothing may start."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def __enter__(self) -> None:
-        with tree.lock:
-            self._before, tree.closing = tree.closing, self._reason
-
-    def __exit__(self, *exc_info: object) -> None:
-        with tree.lock:
-            tree.closing = self._before
+def _close(key: object, reason: str) -> None:
+    """Have nothing start from now on. What has started is in the tree."""
+    with tree.lock:
+        tree.closing[key] = reason
 
 
 # -- the exit of the interpreter -------------------------------------------------------------------
@@ -87,7 +83,7 @@ class _Exit:
         while True:
             try:
                 if self._interrupted:
-                    tree.closing = "the program was interrupted"
+                    _close(self, "the program was interrupted")
                     self._end(self._present(), graces.asked)
                 stage()
                 current().update()  # the last words of those that have ended
@@ -114,7 +110,7 @@ class _Exit:
             wait_until_ended(orphans)
 
     def _end_daemons(self) -> None:
-        tree.closing = "the program has ended"
+        _close(self, "the program has ended")
         self._end(self._present(), graces.daemons)
 
     def _present(self) -> list[Any]:

@@ -6,6 +6,7 @@ Nothing here polls. A thread that is about to end is joined; one that is not is 
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ import threadtree
 from threadtree import node, outcomes, timers, workers
 
 JOIN_LIMIT = 5.0  # seconds until a thread that should be ending counts as leaked
+
+
+def pytest_configure() -> None:
+    """A shell begins background jobs with Ctrl-C ignored, which our programs would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -14,7 +14,7 @@ RESULTS = ROOT / "benchmarks/RESULTS.md"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure threadtree beside the bare interpreter, pythreadworker and pykka.",
+        description="Measure threadtree beside the bare interpreter and its peers.",
         epilog=f"A run of all cases in full size writes {RESULTS.relative_to(ROOT)}.",
     )
     parser.add_argument("--rounds", type=int, help="measure each so many times (9, or 3 if quick)")

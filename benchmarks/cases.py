@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from .contenders import BARE, CONTENDERS, PYKKA, PYTHREADWORKER, THREADTREE, Contender
-from .gauges import Numbers, duration, idle_cpu, import_time, lateness, memory
+from .contenders import BARE, MO_THREADS, PYKKA, PYTHREADWORKER, THREADTREE, Contender
+from .gauges import Numbers, duration, idle_cpu, import_time, lateness, memory, till_lateness
 
 Round = dict[str, Numbers]
 """What was measured, one process after the other, by the names of the contenders."""
@@ -56,7 +56,7 @@ class Case:
     bars: tuple[Bar, ...]
     how: str
     gauge: Callable[[Contender, int], Numbers] | None = None
-    contenders: tuple[Contender, ...] = tuple(CONTENDERS.values())
+    contenders: tuple[Contender, ...] = (THREADTREE, PYTHREADWORKER, PYKKA, BARE)
 
     def measure(self, contender: Contender, size: int) -> Numbers:
         return (self.gauge or partial(duration, function=self.name))(contender, size)
@@ -164,6 +164,63 @@ _ALL = [
         (Bar(20, "ms of CPU"),),
         "The CPU time of the process while its main thread sleeps for these 2 s.",
         idle_cpu,
+    ),
+    Case(
+        "run_and_join",
+        "{size:,} times `Thread.run(...).join()`, one after another",
+        2_000,
+        50,
+        (most_cost(0.3, MO_THREADS),),
+        "Bare Python: the start of a Thread and its join, without a result.",
+        contenders=(THREADTREE, MO_THREADS, BARE),
+    ),
+    Case(
+        "queue",
+        "{size:,} items through a bounded Queue, from one thread to another",
+        50_000,
+        1_000,
+        (least_speed(3, MO_THREADS),),
+        "From the first one added to the end of the thread that has popped them all. Bare "
+        "Python: `queue.Queue`.",
+        contenders=(THREADTREE, MO_THREADS, BARE),
+    ),
+    Case(
+        "composite",
+        "{size:,} times making `a | b` and firing it",
+        20_000,
+        500,
+        (most_cost(1, MO_THREADS),),
+        "The signals are there; one of them goes, and the composite is looked at.",
+        contenders=(THREADTREE, MO_THREADS),
+    ),
+    Case(
+        "make_tills",
+        "{size:,} Tills made, and dropped",
+        20_000,
+        500,
+        (most_cost(1, MO_THREADS),),
+        "While the clock runs.",
+        contenders=(THREADTREE, MO_THREADS),
+    ),
+    Case(
+        "tills",
+        "{size:,} Tills of 10 to 30 ms, waited for one after the other",
+        100,
+        10,
+        (Bar(1, "ms late (median)"),),
+        "Late is the thread that waits. Bare Python: `time.sleep`.",
+        till_lateness,
+        contenders=(THREADTREE, MO_THREADS, BARE),
+    ),
+    Case(
+        "idle_waits",
+        "{size:,} idle consumers of a Queue and as many idle waiters in a Lock, for 2 s",
+        2,
+        2,
+        (Bar(10, "ms of CPU"),),
+        "The CPU time of the process while its main thread sleeps for these 2 s.",
+        partial(idle_cpu, function="idle_waits"),
+        contenders=(THREADTREE, MO_THREADS),
     ),
 ]
 

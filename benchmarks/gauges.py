@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from statistics import median
 from time import monotonic, perf_counter, process_time, sleep
 
 from .contenders import Contender
@@ -33,8 +34,8 @@ def memory(contender: Contender, size: int) -> Numbers:
     return {"KiB each": (_resident_bytes() - before) / 1024 / size}
 
 
-def idle_cpu(contender: Contender, size: int) -> Numbers:
-    for _ in contender.function("idle")(size):
+def idle_cpu(contender: Contender, size: int, function: str = "idle") -> Numbers:
+    for _ in contender.function(function)(size):
         pass
     before = process_time()
     sleep(2)
@@ -60,6 +61,13 @@ def lateness(contender: Contender, size: int) -> Numbers:
     more = native_threads() - before
     all_landed.wait()
     return {"ms late (p99)": 1000 * sorted(late)[size * 99 // 100], "more threads": more}
+
+
+def till_lateness(contender: Contender, size: int) -> Numbers:
+    """How late a Till wakes the thread that waits for it."""
+    late: list[float] = []
+    contender.function("tills")(size, lambda due: late.append(monotonic() - due))
+    return {"ms late (median)": 1000 * median(late)}
 
 
 _IMPORT = """

@@ -16,7 +16,7 @@ from .gauges import Numbers
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "benchmarks/.venv-peers"
-PACKAGES = {"pythreadworker": "==0.10.0", "pykka": ">=4"}
+PACKAGES = {"pythreadworker": "==0.10.0", "mo-threads": ">=6.704", "pykka": ">=4"}
 
 
 class BenchmarkError(Exception):

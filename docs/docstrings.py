@@ -11,10 +11,12 @@ from typing import Any
 
 import griffe
 
-ROLE = re.compile(r":(\w+):`([\w.]+)`")
+ROLE = re.compile(r":(\w+):`~?([\w.]+)`")
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
-BASES = ("Node", "Addressee", "EventLoop", "Runner")  # what they have is shown as Worker's
+# What these have is shown as Worker's.
+BASES = ("Node", "Addressee", "EventLoop", "Runner", "Waiting", "Job")
 NAMESAKES = ("graces", "shutdown")  # of their modules, which Griffe finds first
+PUBLIC_MODULES = ("logs", "profile")  # what they define is not in the package itself
 
 
 class Docstrings(griffe.Extension):
@@ -33,7 +35,10 @@ def link(obj: griffe.Object, kind: str, name: str) -> str:
     target = name.removeprefix("threadtree.")
     if kind in ("meth", "attr") and "." not in name:
         owner = obj if obj.is_class or obj.parent is None else obj.parent
-        target = f"{'Worker' if owner.name in BASES else owner.name}.{name}"
+        is_inherited = owner.name in BASES or name not in owner.members
+        target = f"{'Worker' if is_inherited else owner.name}.{name}"
+    if obj.module.name in PUBLIC_MODULES and target.split(".")[0] in obj.module.members:
+        target = f"{obj.module.name}.{target}"
     if target in NAMESAKES:
         target = f"{target}.{target}"
     return f"[`{name}`][threadtree.{target}]"

@@ -62,3 +62,15 @@ def hectic_switching() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+def in_a_wait(*workers: Any) -> None:
+    """Return when each of these is in a wait that handles events, and has handled what it had.
+
+    The first callback may be handled on the way into a wait; the second one comes later.
+    """
+    for worker in workers:
+        for _ in range(2):
+            handled = Flag()
+            worker.later(handled.set)
+            handled.wait()

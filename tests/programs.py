@@ -22,6 +22,7 @@ import threadtree
 # makes stragglers of all. `ask(name)` is the way to get a signal.
 HEADER = """\
 import os, signal, sys, threading, time
+import threadtree
 from threadtree import *
 
 graces.asked = 2.0

@@ -27,6 +27,7 @@ from threadtree import (
     current,
     graces,
     later,
+    laters,
     listen,
     sleep,
     wait,
@@ -36,7 +37,6 @@ from threadtree import (
     wait_timeout,
     wait_until,
 )
-from threadtree import workers as workers_module
 from threadtree.node import tree
 
 from . import programs
@@ -60,7 +60,7 @@ def world():
     return {
         "threads": {t for t in threading.enumerate() if t.name != "threadtree-timers"},
         "pool": {thread: stack.copy() for thread, stack in WORKER_POOL.pool.items()},
-        "handles": workers_module._pending.copy(),
+        "handles": laters._pending.copy(),
         "graces": repr(graces),
         "workers": {worker: shown(worker) for worker in tree.live},
     }

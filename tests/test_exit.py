@@ -321,3 +321,19 @@ create_worker(clean, "daemon", daemon=True)
 """
     )
     assert (ended.returncode, ended.lines) == (0, ["orphan", "clean daemon"])
+
+
+def test_what_is_below_a_daemon_does_not_keep_the_program_alive():
+    ended = run("""
+        begun = Signal()
+        def child(please_stop):
+            begun.go()
+            please_stop.wait()
+            say("the child was asked")
+        def daemon():
+            Thread.run("child", child)
+            wait_forever()
+        create_worker(daemon, daemon=True, parent=False)
+        begun.wait()
+    """)
+    assert (ended.returncode, ended.lines, ended.stderr) == (0, ["the child was asked"], "")

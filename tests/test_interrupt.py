@@ -8,7 +8,6 @@ them from a timer, so that they also come while the thread sleeps.
 
 from __future__ import annotations
 
-import dis
 import math
 import signal
 import sys
@@ -25,6 +24,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.bytecodes import LOOKING
 from tests.helpers import LIMIT, Flag, running
 from threadtree import (
     WORKER_POOL,
@@ -39,6 +39,7 @@ from threadtree import (
     create_worker,
     current,
     is_main,
+    laters,
     node,
     shutdown,
     sleep,
@@ -48,17 +49,10 @@ from threadtree import (
     wait_forever,
     wait_thread,
     wait_until,
-    workers,
 )
 from threadtree.parking import Gate
 
 # -- a signal at every point -----------------------------------------------------------------------
-
-# The interpreter looks for signals at these, so one that comes between two of them is handled
-# at the next.
-_LOOKING = {
-    code for name, code in dis.opmap.items() if name.startswith(("CALL", "RESUME", "JUMP_BACKWARD"))
-}
 
 # Makes SIGINT pending, with each item that is taken, without handling it.
 _trip = map(interrupt_main, repeat(signal.SIGINT))
@@ -106,7 +100,7 @@ class Attempt:
         return False
 
     def _meet(self, code: CodeType, offset: int) -> None:
-        if code.co_code[offset] not in _LOOKING or code.co_filename == __file__:
+        if code.co_code[offset] not in LOOKING or code.co_filename == __file__:
             return
         self._left -= 1
         if self._left == 0:
@@ -456,7 +450,7 @@ def test_e1_after_an_interrupted_later_the_timers_go_on(monkeypatch: pytest.Monk
             assert handle.get(LIMIT) is None
             assert heard[-1] == "next"
             assert heard.count("interrupted") <= 1
-            for pending in workers._pending.copy():
+            for pending in laters._pending.copy():
                 pending.get(LIMIT)  # made, though its maker never got hold of it
             handle_leftovers()
 

@@ -23,12 +23,13 @@ from threadtree import (
     async_,
     current,
     exit,
+    jobs,
     later,
+    laters,
     update,
     wait_event,
     wait_forever,
     wait_thread,
-    workers,
 )
 from threadtree.timers import Timer
 
@@ -103,7 +104,7 @@ def test_the_handle_ends_in_success_when_the_callback_has_run_not_before():
 def test_equal_deadlines_run_in_the_order_they_were_asked_for(monkeypatch):
     ran: list[int] = []
     deadline = monotonic() + 0.02
-    monkeypatch.setattr(workers, "deadline_after", lambda span: deadline)
+    monkeypatch.setattr(jobs, "deadline_after", lambda span: deadline)
     for i in range(200):
         later(ran.append, i, timeout=1)
     done = later(int, timeout=1)
@@ -117,7 +118,7 @@ def test_equal_deadlines_run_in_the_order_they_were_asked_for(monkeypatch):
 def test_they_run_in_the_order_of_their_times_without_the_stopped_ones(asked):
     ran: list[int] = []
     with busy_timer_thread(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "deadline_after", float)
+        patch.setattr(jobs, "deadline_after", float)
         handles = [later(ran.append, i, timeout=span) for i, (span, _) in enumerate(asked)]
         last = later(int, timeout=5)
         for handle, (_, stopped) in zip(handles, asked, strict=True):
@@ -177,13 +178,13 @@ def test_a_timeout_that_is_no_number_raises_and_queues_nothing(timeout):
         with pytest.raises((TypeError, ValueError), match="timeout must be a number"):
             worker.later(never, timeout=timeout)
         assert worker.backlog == 0
-    assert not workers._pending
+    assert not laters._pending
 
 
 def test_what_cannot_be_called_raises():
     with pytest.raises(TypeError, match="later\\(\\) needs something callable, not 'x'"):
         later("x", timeout=LONG)
-    assert not workers._pending
+    assert not laters._pending
 
 
 # -- stop --------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def assert_cancelled(handle: Worker[Any]) -> None:
     assert handle.error is None
     with pytest.raises(WorkerCancelled):
         handle.get(LIMIT)
-    assert handle not in workers._pending
+    assert handle not in laters._pending
 
 
 def test_stop_before_the_time_keeps_the_callback_from_running():
@@ -231,7 +232,7 @@ def test_a_stop_by_the_callback_itself_or_after_it_changes_nothing():
 def assert_ran_or_cancelled(handle: Worker[Any], ran: list[int]) -> None:
     """Exactly one of the two, and the handle knows which."""
     assert handle.stopped
-    assert handle not in workers._pending
+    assert handle not in laters._pending
     assert handle.state is (WorkerState.SUCCESS if ran else WorkerState.CANCELLED)
     assert len(ran) <= 1
 
@@ -276,7 +277,7 @@ def test_ctrl_c_in_later_leaves_it_asked_for_or_not(interrupt):
     all_are_queued()
     update()
     assert len(ran) <= 1
-    assert not workers._pending
+    assert not laters._pending
 
 
 @at_each_bytecode
@@ -496,7 +497,7 @@ def test_c2_100_000_pending_and_stopped_leave_nothing():
         assert threading.active_count() <= before + 1
         for handle in handles:
             handle.stop()
-    assert not workers._pending
+    assert not laters._pending
     assert len(current().stopped._jobs) == jobs
 
 

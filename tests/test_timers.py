@@ -196,6 +196,30 @@ def test_c2_100_000_timers_pending_and_cancelled_cost_one_thread_and_leave_nothi
     assert held() == 0
 
 
+def test_timers_cancelled_in_the_middle_of_a_sweep_are_swept_too():
+    armed = [Timer(in_an_hour(), print) for _ in range(10)]
+
+    class Last(Timer):
+        """Looked at last in a sweep, when the others count as pending already."""
+
+        __slots__ = ()
+
+        @property
+        def pending(self) -> bool:
+            if not armed[0].pending:
+                for timer in armed:
+                    timer.cancel()
+                self.cancel()
+            return super().pending
+
+    Last(2 * in_an_hour(), print)
+    everything_is_seen_to()
+    for timer in armed[:6]:
+        timer.cancel()
+    end_of_the_timer_thread()
+    assert held() == 0
+
+
 def test_a_timer_that_is_never_due_needs_no_thread_and_leaves_nothing_behind():
     end_of_the_timer_thread()
     for _ in range(100):

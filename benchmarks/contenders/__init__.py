@@ -12,24 +12,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is measured: the module here that speaks its language, and where its library is."""
+    """Who is measured: the modules here that speak its language, and where its library is."""
 
     name: str
-    module: str
+    modules: tuple[str, ...]
     imports: str  # what a program imports to use it
     path: tuple[str, ...] = ()  # in this repository; otherwise it is an installed package
 
     def function(self, name: str) -> Any:
         """To be called in a process whose path the harness has set for this contender."""
-        return getattr(import_module(f"{__name__}.{self.module}"), name)
+        for module in self.modules:
+            found = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if found is not None:
+                return found
+        raise LookupError(f"{self.name} has no {name}")
 
 
-THREADTREE = Contender("threadtree", "worker_api", "threadtree", ("src", "compat/worker/src"))
-PYTHREADWORKER = Contender("pythreadworker", "worker_api", "worker")
-PYKKA = Contender("pykka", "pykka_actors", "pykka")
-BARE = Contender("bare Python", "bare", "queue, threading")
+THREADTREE = Contender(
+    "threadtree", ("worker_api", "thread_api"), "threadtree", ("src", "compat/worker/src")
+)
+PYTHREADWORKER = Contender("pythreadworker", ("worker_api",), "worker")
+MO_THREADS = Contender("mo-threads", ("thread_api",), "mo_threads")
+PYKKA = Contender("pykka", ("pykka_actors",), "pykka")
+BARE = Contender("bare Python", ("bare",), "queue, threading")
 
-CONTENDERS = {each.name: each for each in (THREADTREE, PYTHREADWORKER, PYKKA, BARE)}
+CONTENDERS = {each.name: each for each in (THREADTREE, PYTHREADWORKER, MO_THREADS, PYKKA, BARE)}
 
 
 def task(i: int) -> int:

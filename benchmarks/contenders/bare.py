@@ -1,10 +1,11 @@
 """What the bare interpreter offers: Thread, SimpleQueue, and sched for timers."""
 
+import random
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from queue import Queue, SimpleQueue
 from sched import scheduler
 from threading import Semaphore, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from . import task
@@ -126,3 +127,29 @@ def stop_all(n: int) -> Iterator[None]:
 def idle(n: int) -> Iterator[None]:
     yield
     start_idlers(n)
+
+
+def run_and_join(n: int) -> Iterator[None]:
+    yield from one_by_one(n)
+
+
+def queue(n: int) -> Iterator[None]:
+    items: Queue[int | None] = Queue(maxsize=1_000)
+    counted = []
+    consumer = Thread(target=lambda: counted.append(sum(1 for _ in iter(items.get, None))))
+    consumer.start()
+    yield
+    for number in range(n):
+        items.put(number)
+    items.put(None)
+    consumer.join()
+    assert counted == [n]
+
+
+def tills(n: int, land: Callable[[float], None]) -> None:
+    spans = random.Random(n)
+    for _ in range(n):
+        span = spans.uniform(0.01, 0.03)
+        due = monotonic() + span
+        sleep(span)
+        land(due)

@@ -4,10 +4,15 @@ Every piece of concurrent work is a node of one tree: it has a name, a parent, a
 and an orderly end.
 """
 
+import os as _os
+
 from .channels import Channel
+from .commands import Command
 from .errors import (
     DeadlockError,
     NoActiveWorker,
+    ProcessFailed,
+    QueueClosed,
     WorkerCancelled,
     WorkerError,
     WorkerExit,
@@ -16,10 +21,26 @@ from .errors import (
 from .events import Event, Listener
 from .futures import Async, Defer
 from .graces import Graces, graces
+from .jobs import Job
+from .laters import Later as _Later  # noqa: F401 - what later() gives
+from .locks import Lock, locked
+from .mainthread import (
+    main,
+    start_main_thread,
+    stop_main_thread,
+    wait_for_shutdown_signal,
+)
 from .node import Node
 from .outcomes import WorkerState
+from .please_stop import PLEASE_STOP, THREAD_STOP
 from .pool import WORKER_POOL, active_worker, current, get_current_worker, is_main
-from .roots import main_root as _main_root  # noqa: F401 - gives each thread its worker
+from .pool import current as current_thread
+from .priority_queue import PriorityQueue
+from .processes import Process
+from .queues import Queue
+from .registration import RegisterThread, register_thread
+from .roots import MainThread
+from .runner import THREAD_TIMEOUT
 from .shortcuts import (
     async_,
     await_,
@@ -45,29 +66,57 @@ from .shortcuts import (
 from .shutdown import install_exit_hook, shutdown
 from .signals import DONE, NEVER, Signal
 from .stragglers import Straggler
+from .thread_pool import Future, ThreadPool
+from .threaded_queue import ThreadedQueue
+from .threads import Thread, join_all_threads
+from .tills import Till
 from .treetext import tree
 from .workers import Worker
 
 install_exit_hook()
 del install_exit_hook
 
+if _os.environ.get("THREADTREE_PROFILE"):
+    from .profile import profile_program as _profile_program  # with yappi: only when asked for
+
+    # Taken out, so that a child process does not write its profile over ours.
+    _profile_program(_os.environ.pop("THREADTREE_PROFILE"))
+
 __version__ = "0.1.0"
 
 __all__ = [
     "DONE",
     "NEVER",
+    "PLEASE_STOP",
+    "THREAD_STOP",
+    "THREAD_TIMEOUT",
     "WORKER_POOL",
     "Async",
     "Channel",
+    "Command",
     "DeadlockError",
     "Defer",
     "Event",
+    "Future",
     "Graces",
+    "Job",
     "Listener",
+    "Lock",
+    "MainThread",
     "NoActiveWorker",
     "Node",
+    "PriorityQueue",
+    "Process",
+    "ProcessFailed",
+    "Queue",
+    "QueueClosed",
+    "RegisterThread",
     "Signal",
     "Straggler",
+    "Thread",
+    "ThreadPool",
+    "ThreadedQueue",
+    "Till",
     "Worker",
     "WorkerCancelled",
     "WorkerError",
@@ -83,20 +132,28 @@ __all__ = [
     "children_fire",
     "create_worker",
     "current",
+    "current_thread",
     "exit",
     "get_current_worker",
     "graces",
     "is_main",
+    "join_all_threads",
     "later",
     "listen",
+    "locked",
+    "main",
     "parent_fire",
+    "register_thread",
     "shutdown",
     "sleep",
+    "start_main_thread",
+    "stop_main_thread",
     "tree",
     "unlisten",
     "update",
     "wait",
     "wait_event",
+    "wait_for_shutdown_signal",
     "wait_forever",
     "wait_thread",
     "wait_timeout",

@@ -137,9 +137,6 @@ class Addressee(Node):
         if event.name != "EVENT_REJECT" and "EVENT_REJECT" in sender.listeners:
             sender._post(Event("EVENT_REJECT", (event, self), target=self))
 
-    def _ask(self) -> None:
-        self._request_stop(now=False)
-
     def _request_stop(self, now: bool) -> None:
         """Ask the present run to end, in its turn or now. Does nothing when nothing runs.
 

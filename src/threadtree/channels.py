@@ -6,8 +6,8 @@ from typing import Any
 from weakref import ref
 
 from .events import Event
+from .jobs import Job
 from .pool import current
-from .workers import Worker
 
 __all__ = ["Channel"]
 
@@ -28,22 +28,22 @@ class Channel:
 
     def __init__(self) -> None:
         # Changed by single atomic operations, read through .copy().
-        self._subscribers: dict[int, ref[Worker[Any]]] = {}
+        self._subscribers: dict[int, ref[Job[Any]]] = {}
 
     @property
-    def pool(self) -> set[Worker[Any]]:
+    def pool(self) -> set[Job[Any]]:
         """The subscribers, as a set of its own."""
         links = self._subscribers.copy().values()
         return {worker for link in links if (worker := link()) is not None}
 
-    def sub(self, thread: Worker[Any] | None = None) -> None:
+    def sub(self, thread: Job[Any] | None = None) -> None:
         """Subscribe a worker, by default the current one. Twice is once."""
         worker = self._checked(thread)
         key, subscribers = id(worker), self._subscribers
         # The link goes with the worker, before its id can be another's.
         subscribers[key] = ref(worker, lambda _: subscribers.pop(key, None))
 
-    def unsub(self, thread: Worker[Any] | None = None) -> None:
+    def unsub(self, thread: Job[Any] | None = None) -> None:
         """Unsubscribe a worker, by default the current one. Raises KeyError if it has not."""
         worker = self._checked(thread)
         if self._subscribers.pop(id(worker), None) is None:
@@ -64,8 +64,8 @@ class Channel:
             else:
                 worker._post(event)  # as fire() would: 100 ns less for each subscriber
 
-    def _checked(self, thread: Worker[Any] | None) -> Worker[Any]:
+    def _checked(self, thread: Job[Any] | None) -> Job[Any]:
         worker = current() if thread is None else thread
-        if not isinstance(worker, Worker):
+        if not isinstance(worker, Job):
             raise TypeError(f"a subscriber must be a Worker, not {worker!r}")
         return worker

@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = [
     "DeadlockError",
     "NoActiveWorker",
+    "ProcessFailed",
+    "QueueClosed",
     "WorkerCancelled",
     "WorkerError",
     "WorkerExit",
@@ -44,3 +46,20 @@ class DeadlockError(WorkerError):
 
 class NoActiveWorker(Exception):  # noqa: N818 - the name is the seed's
     """The calling code runs in no Worker, Thread or Task."""
+
+
+class QueueClosed(WorkerError):  # noqa: N818 - as Full and Empty are called
+    """Nothing can be added to a queue that is closed; or it is drained, too, and gives nothing."""
+
+
+class ProcessFailed(WorkerError):  # noqa: N818 - as WorkerFailed is called
+    """A program has ended with another code than 0, or had to be ended when its time was over.
+
+    ``returncode`` is its code, or minus the number of the signal that has ended it; None if that
+    is not known. ``stderr`` are the last lines that it wrote there.
+    """
+
+    def __init__(self, message: str, returncode: int | None, stderr: list[str]) -> None:
+        super().__init__("\n".join([message, *stderr]))
+        self.returncode = returncode
+        self.stderr = stderr

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from .errors import WorkerCancelled
 from .events import Event
+from .jobs import T_co
 from .parking import Claim, deadline_after
 from .pool import current
 from .signals import Signal
 from .waiting import Waiting
 from .waits import ExactWait
-from .workers import T_co, Worker
+from .workers import Worker
 
-__all__ = ["Async", "Defer"]
+__all__ = ["Async", "Defer", "Settlement"]
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as _TypeVar  # a default: for the checkers only
@@ -50,6 +51,33 @@ RESOLVED: Final = "RESOLVED"
 REJECTED: Final = "REJECTED"
 
 
+class Settlement:
+    """Something that is settled once, by the first who does, and the signal that it is."""
+
+    __slots__ = ("_claim", "signal")
+
+    def __init__(self, name: str) -> None:
+        self.signal = Signal(name)
+        self._claim = Claim()
+
+    @property
+    def value(self) -> Any:
+        """What it was settled with, or None."""
+        return self._claim.winner
+
+    def settle(self, value: object) -> None:
+        """Any thread, signal handler or finalizer."""
+        interrupt: KeyboardInterrupt | None = None
+        while not self.signal:
+            try:
+                self._claim.take(value)
+                self.signal.go()
+            except KeyboardInterrupt as error:  # once it counts, whoever waits must hear of it
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+
 class Defer(Generic[T]):
     """A result that somebody supplies later, from any thread, once.
 
@@ -63,9 +91,9 @@ class Defer(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._fulfilled = Signal("fulfilled")
-        # Won by the one settlement that counts: status, result, the result's own traceback.
-        self._outcome = Claim()
+        # With a status, a result, and the result's own traceback.
+        self._settlement = Settlement("fulfilled")
+        self._fulfilled = self._settlement.signal
 
     @property
     def status(self) -> str:
@@ -78,11 +106,11 @@ class Defer(Generic[T]):
         return self._settled()[1]
 
     def _settled(self) -> tuple[str, Any, TracebackType | None]:
-        return self._outcome.winner or (PENDING, None, None)  # type: ignore[return-value]
+        return self._settlement.value or (PENDING, None, None)
 
     def resolve(self, value: T) -> None:
         """Supply the result. Any thread, signal handler or finalizer."""
-        self._settle((RESOLVED, value, None))
+        self._settlement.settle((RESOLVED, value, None))
 
     def reject(self, err: BaseException) -> None:
         """Supply an error, which ``get()`` raises. Any thread, signal handler or finalizer.
@@ -91,18 +119,7 @@ class Defer(Generic[T]):
         """
         if not isinstance(err, BaseException):
             raise TypeError(f"reject() needs an exception to raise in get(), not {err!r}")
-        self._settle((REJECTED, err, err.__traceback__))
-
-    def _settle(self, settlement: tuple[str, Any, TracebackType | None]) -> None:
-        interrupt: KeyboardInterrupt | None = None
-        while not self._fulfilled:
-            try:
-                self._outcome.take(settlement)
-                self._fulfilled.go()
-            except KeyboardInterrupt as error:  # once it counts, whoever waits must hear of it
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
+        self._settlement.settle((REJECTED, err, err.__traceback__))
 
     def get(self, timeout: float | None = None) -> T:
         """Wait for the result, handling events meanwhile; gives it, or raises the error.

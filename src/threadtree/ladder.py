@@ -4,6 +4,7 @@ named in a report. One deadline holds for everything that is to end together.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
@@ -13,8 +14,11 @@ from .node import ask_all, walk
 from .parking import FOREVER, seconds
 from .pool import current
 from .stragglers import Straggler, find_stragglers
+from .timers import hurry
 
-__all__ = ["end_in_order", "wait_until_ended"]
+__all__ = ["end_in_order", "leave", "report", "wait_until_ended"]
+
+_log = logging.getLogger("threadtree")
 
 
 def end_in_order(nodes: list[Any], grace: float | None = None) -> list[Straggler]:
@@ -31,10 +35,23 @@ def end_in_order(nodes: list[Any], grace: float | None = None) -> list[Straggler
     if late:
         _tell(late)
         wait_until_ended(late, monotonic() + graces.told)
-    stragglers = [s for s in find_stragglers(nodes) if s.worker not in spared]
+    stragglers = leave([s for s in find_stragglers(nodes) if s.worker not in spared])
     for node in mine:
         node._ask()
     return stragglers
+
+
+def leave(stragglers: list[Straggler]) -> list[Straggler]:
+    """The last rung: nobody waits for these again at the exit."""
+    for straggler in stragglers:
+        straggler.worker._life.left = True
+    return stragglers
+
+
+def report(stragglers: list[Straggler]) -> None:
+    """Name in the log what did not end."""
+    for straggler in stragglers:
+        _log.warning("%s", straggler, extra={"worker": straggler.path})
 
 
 def _ask(nodes: Iterable[Any], deadline: float) -> None:
@@ -42,6 +59,8 @@ def _ask(nodes: Iterable[Any], deadline: float) -> None:
     members = set(nodes)
     for node in nodes:
         node._life.deadline = min(node._life.deadline, deadline)
+        node._life.shut_down = True
+    hurry()  # the Tills that they made
     ask_all(node for node in nodes if node._parent not in members)
 
 

@@ -66,6 +66,23 @@ class EventLoop(Addressee):
         if self._stop_is_queued(self._life):
             self._loop(NOTHING)
 
+    def will_look_at(self, condition: Condition) -> bool:
+        """Whether we sleep for this condition, and are not paused: woken, we look at it first."""
+        run = self._life
+        return run.asleep_for is condition and not run.paused
+
+    def look(self) -> None:
+        """Handle what is queued, and what we were asked, as every wait does. Does not block, if
+        we are not paused. For the libraries built on this."""
+        run = self._life
+        if run.mailbox.queue or run.attention or run.paused:
+            self._loop(NOTHING, 0.0)
+
+    @property
+    def word(self) -> Condition:
+        """True when waits should end, as we were asked to; never true where they raise."""
+        return False
+
     def _loop(self, until: Condition, deadline: float = FOREVER) -> None:
         """The wait behind all waits that dispatch events. While we are paused, none returns."""
         self._turn(until, deadline)
@@ -86,7 +103,9 @@ class EventLoop(Addressee):
             elif not unlimited and monotonic() >= deadline:
                 return
             else:
+                run.asleep_for = until
                 mailbox.sleep(min(deadline, run.told_at))
+                run.asleep_for = None
 
     def _hold(self) -> None:
         """Stay while we are paused. What the wait waited for is in its hands already."""
@@ -200,7 +219,7 @@ class EventLoop(Addressee):
         if not run.exit_raised:
             run.exit_raised = True
             run.paused = False  # clean-up code may wait, and nobody might resume it
-            Node._ask(self)  # for a STOP_THREAD that was fired by hand
+            Node._request_stop(self, now=False)  # for a STOP_THREAD that was fired by hand
             run.attention = True
             raise WorkerExit
 

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Self
 from weakref import ref
 
 from .errors import WorkerError
@@ -65,10 +65,12 @@ class Life:
         "asked_at",
         "deadline",
         "failed_children",
+        "left",
         "origin",
         "outcome",
         "please_stop",
         "seats_closed",
+        "shut_down",
         "state",
         "steps",
         "stopped",
@@ -86,6 +88,8 @@ class Life:
         self.waits_for: dict[object, Any] = {}  # the nodes whose end we wait for; see circles.py
         self.asked_at = FOREVER  # set once, by the first who asks
         self.deadline = FOREVER  # when whoever ends a whole tree wants it ended; they write it
+        self.left = False  # the last rung: it was named, and the exit does not wait for it again
+        self.shut_down = False  # asked by the end of a whole tree: its Tills go; they write it, too
         # The code has ended and children are told at once; no child may come. Both are written
         # under the lock of the tree.
         self.winding_up = False
@@ -121,6 +125,7 @@ class Node:
 
     _life: Life
     _ends_when_asked = True  # not so the worker of a thread that we did not start
+    _passes_the_word_on = False  # whether its children are asked with it, not at its end
 
     def __init__(self, name: str, parent: Node | None) -> None:
         if not isinstance(name, str):
@@ -192,17 +197,26 @@ class Node:
         return None if outcome is None else outcome.look()
 
     def _ask(self) -> None:
-        """Ask this node alone to end, if it runs. Safe in signal handlers and finalizers."""
+        """Ask this node to end, and those that are asked with it: the children of one that passes
+        the word on, theirs, and so on. Safe in signal handlers and finalizers."""
+        pending = [self]
+        while pending:
+            node = pending.pop()
+            node._request_stop(now=False)
+            if node._passes_the_word_on:
+                pending.extend(node._children.copy())  # the newest is asked first
+
+    def stop(self) -> Self:
+        """Ask it to end. Returns self at once; any thread, signal handler or finalizer."""
+        self._ask()
+        return self
+
+    def _request_stop(self, now: bool) -> None:
+        """Ask this node alone."""
         life = self._life
         if life.active:
             life.asked_at = min(life.asked_at, monotonic())
             life.please_stop.go()
-
-    def stop(self) -> Any:
-        """Ask this node and everything below it to end. Returns self; any thread."""
-        for node in walk([self]):
-            node._ask()
-        return self
 
     # -- how far -------------------------------------------------------------------------------
 
@@ -243,17 +257,21 @@ class Node:
             raise WorkerError(f"{self.path} cannot start: its parent has ended")
 
     def _join_parent(self) -> bool:
-        """Become a child of the parent, as we start; whether that is ending, and we come late.
+        """Become a child of the parent, as we start; whether we come late, as its children have
+        been asked already.
 
-        Like the check before, under the lock of the tree.
+        Like the check before, under the lock of the tree. Who passes the word on does so without
+        the lock: it sets the signal, then looks at its children. We join them, then look at it.
         """
         if self._parent is None:
             return False
         self._parent._children[self] = None
         parent = self._parent._life
-        if parent.winding_up:
+        is_late = parent.winding_up or (self._parent._passes_the_word_on and parent.please_stop)
+        if is_late:
             self._life.deadline = parent.told_at
-        return bool(parent.winding_up)
+            self._life.shut_down = parent.shut_down
+        return bool(is_late)
 
     def _leave_parent(self) -> None:
         if self._parent is not None:

@@ -21,6 +21,7 @@ from .forks import after_fork_in_child
 __all__ = [
     "Claim",
     "Gate",
+    "PlainWaiter",
     "Waiter",
     "current_waiter",
     "deadline_after",
@@ -58,9 +59,9 @@ def seconds(timeout: float | None, what: str = "timeout") -> float:
     return max(value, 0.0)
 
 
-def deadline_after(timeout: float | None) -> float:
+def deadline_after(timeout: float | None, what: str = "timeout") -> float:
     """The monotonic time at which a timeout given now is over."""
-    span = seconds(timeout)
+    span = seconds(timeout, what)
     return FOREVER if span >= threading.TIMEOUT_MAX else monotonic() + span
 
 
@@ -146,8 +147,22 @@ class Waiter(Protocol):
     def wait_for(self, condition: Condition, deadline: float) -> None:
         """Block until the condition holds or the deadline has come. The owning thread only."""
 
+    def will_look_at(self, condition: Condition) -> bool:
+        """Whether it sleeps for this condition, and looks at it first when it is woken.
 
-class _PlainWaiter:
+        Who wakes only one of many must choose such a one. Another may be paused, or busy with an
+        event. Any thread.
+        """
+
+    def look(self) -> None:
+        """What a wait does that need not block: handle what is queued. The owning thread only."""
+
+    @property
+    def word(self) -> Condition:
+        """True when waits should end, as the thread was asked to; never, where they raise."""
+
+
+class PlainWaiter:
     """The waiter of a thread that has no event loop: it just sleeps."""
 
     __slots__ = ("_gate",)
@@ -157,6 +172,16 @@ class _PlainWaiter:
 
     def wake(self) -> None:
         self._gate.push(None)
+
+    def will_look_at(self, condition: Condition) -> bool:
+        return True  # it has nothing else to do
+
+    def look(self) -> None:
+        pass
+
+    @property
+    def word(self) -> Condition:
+        return False
 
     def wait_for(self, condition: Condition, deadline: float) -> None:
         while not condition and monotonic() < deadline:
@@ -201,4 +226,4 @@ def whereabouts() -> dict[str, str]:
 def current_waiter() -> Waiter:
     """What the calling thread blocks with: the innermost event loop that runs on it, if any."""
     stack = here.stack
-    return stack[-1] if stack else _PlainWaiter()
+    return stack[-1] if stack else PlainWaiter()

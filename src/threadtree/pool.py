@@ -12,7 +12,7 @@ from .forks import after_fork_in_child
 from .parking import here, in_main_thread
 
 if TYPE_CHECKING:
-    from .workers import Worker
+    from .jobs import Job
 
 __all__ = ["WORKER_POOL", "Pool", "active_worker", "current", "get_current_worker", "is_main"]
 
@@ -27,16 +27,16 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self.pool: dict[threading.Thread, list[Worker[Any]]] = {}
+        self.pool: dict[threading.Thread, list[Job[Any]]] = {}
         """Native thread -> the workers on it, innermost last. Live threads only."""
         # Makes the worker of a thread that we did not start. Set once, by roots.py.
-        self._make_root: Callable[[], Worker[Any]]
+        self._make_root: Callable[[], Job[Any]]
 
-    def current(self) -> Worker[Any]:
+    def current(self) -> Job[Any]:
         """The worker of the calling thread, which every thread has."""
         return current()
 
-    def add(self, node: Worker[Any]) -> None:
+    def add(self, node: Job[Any]) -> None:
         """Register a worker as the innermost one on its native thread."""
         thread = node.thread
         if thread is None:
@@ -68,7 +68,7 @@ class Pool:
             if stack is here.stack:
                 here.stack = ()
 
-    def is_main(self, thread: Worker[Any] | None = None) -> bool:
+    def is_main(self, thread: Job[Any] | None = None) -> bool:
         """Whether this worker, by default the current one, is the innermost on the main thread."""
         if thread is None:
             return in_main_thread()
@@ -88,7 +88,7 @@ WORKER_POOL: Final = Pool()
 after_fork_in_child(WORKER_POOL._after_fork)
 
 
-def current() -> Worker[Any]:
+def current() -> Job[Any]:
     """The worker of the calling thread. Every thread has one, the main thread and foreign ones too.
 
     Decided by the thread, not by context variables. (From pyThreadWorker.)
@@ -97,7 +97,7 @@ def current() -> Worker[Any]:
     return stack[-1] if stack else WORKER_POOL._make_root()
 
 
-def is_main(thread: Worker[Any] | None = None) -> bool:
+def is_main(thread: Job[Any] | None = None) -> bool:
     """Whether a worker, by default the current one, is that of the main thread.
 
     (From pyThreadWorker.)

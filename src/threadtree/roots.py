@@ -11,45 +11,46 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from .errors import WorkerExit
 from .events import Event
+from .jobs import Job
 from .loop import NOTHING
 from .node import tree
 from .outcomes import WorkerState
 from .parking import FOREVER, Condition, here, in_main_thread
 from .pool import WORKER_POOL
 from .run import Run
+from .signals import Signal
 from .workers import Worker
 
-__all__ = ["Root", "main_root"]
+__all__ = ["MainThread", "Root", "is_called_in_a_wait"]
 
 
 class Root(Worker[Any]):
     """The worker of a thread that is not ours. It runs as long as the thread does."""
 
     _ends_when_asked = False
+    _passes_the_word_on = True
 
-    def __init__(self) -> None:
-        thread = threading.current_thread()
-        WORKER_POOL._enter(self, thread)  # so that we are current() from here on
-        name = "main" if in_main_thread() else thread.name
+    def __init__(self, thread: threading.Thread) -> None:
+        name = "main" if thread is threading.main_thread() else thread.name
         super().__init__(parent=False, daemon=False, name=name)
         run = self._life
         run.thread = thread
-        run.owner = threading.get_ident()
+        run.owner = thread.ident
         run.state = WorkerState.RUNNING
         self._stops: list[None] = []  # a mark for each stop that no wait has come to yet
-        with tree.lock:
-            tree.live[self] = None
-        here.slot = _Slot(self)
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Nothing: the thread runs already. Returns self."""
         return self
 
     # -- a stop stops the children, and ends the present wait ------------------------------------
+
+    def _ask(self) -> None:
+        self._request_stop(now=False)
 
     def _request_stop(self, now: bool) -> None:
         self._stop_children()
@@ -59,6 +60,11 @@ class Root(Worker[Any]):
 
     def _stop_is_queued(self, run: Run) -> bool:
         return bool(self._stops)
+
+    @property
+    def word(self) -> Signal:
+        """True when the main thread was asked to end; see mainthread.py."""
+        return self.please_stop
 
     def _stop_children(self) -> None:
         for child in reversed(self._children.copy()):
@@ -72,7 +78,7 @@ class Root(Worker[Any]):
         """Stop the children, and end the present wait, if there is one."""
         self._own_run()
         self._stop_children()
-        if _called_in_a_wait():
+        if is_called_in_a_wait():
             raise WorkerExit
         return None
 
@@ -107,7 +113,8 @@ class Root(Worker[Any]):
         run.stopped.go()
 
 
-def _called_in_a_wait() -> bool:
+def is_called_in_a_wait() -> bool:
+    """Whether the calling code runs in a wait of the main thread, or of a foreign one."""
     # Seen in the stack, where no Ctrl-C can leave it wrong, as it could a count of the waits.
     frame: FrameType | None = sys._getframe()
     while frame is not None:
@@ -131,11 +138,39 @@ class _Slot:
             self._root._thread_has_ended()
 
 
-def main_root() -> Worker[Any]:
-    """The outermost worker of the main thread."""
-    return WORKER_POOL.pool[threading.main_thread()][0]
+def _root_of_this_thread() -> Job[Any]:
+    thread = threading.current_thread()
+    if thread in WORKER_POOL.pool:  # made by the thread that has imported us
+        here.stack = WORKER_POOL.pool[thread]
+    else:
+        root = Root(thread)
+        if not here.stack:  # or a finalizer, which came in between, has made one
+            WORKER_POOL._enter(root, thread)
+            _let_live(root)
+    innermost: Job[Any] = here.stack[-1]
+    if here.slot is None:
+        here.slot = _Slot(here.stack[0])
+    return innermost
 
 
-WORKER_POOL._make_root = Root
-if in_main_thread():
-    WORKER_POOL.current()  # the main thread has its worker from the beginning
+def _let_live(root: Root) -> None:
+    with tree.lock:
+        tree.live[root] = None
+
+
+def _main_root() -> Job[Any]:
+    if in_main_thread():
+        return WORKER_POOL.current()
+    root = Root(threading.main_thread())
+    WORKER_POOL.pool[threading.main_thread()] = [root]
+    _let_live(root)
+    return root
+
+
+WORKER_POOL._make_root = _root_of_this_thread
+
+MainThread: Final = _main_root()  # the main thread has its worker from the beginning
+"""The worker of the main thread, and the parent of the threads that it starts. (From mo-threads.)
+
+``MainThread.stop()`` asks them to end; :func:`stop_main_thread` also waits for them.
+"""

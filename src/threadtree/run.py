@@ -9,7 +9,7 @@ from .mailbox import Mailbox
 from .native import Launch
 from .node import Life
 from .outcomes import Outcome, WorkerState
-from .parking import FOREVER, here
+from .parking import FOREVER, Condition, here
 from .signals import Signal
 from .waits import Wait
 
@@ -34,6 +34,7 @@ class Run(Life):
     """
 
     __slots__ = (
+        "asleep_for",
         "attention",
         "before",
         "departed",
@@ -59,6 +60,7 @@ class Run(Life):
         self.thread: threading.Thread | None = None  # which runs it; likewise
         self.departed: list[threading.Thread] = []  # of children that have ended; likewise
         self.waits: list[Wait] = []  # the waits going on, outermost first
+        self.asleep_for: Condition | None = None  # looked at first thing after the sleep
         self.paused = False
         self.exit_raised = False  # WorkerExit was raised once: clean-up may wait again
         self.stop_event: StopEvent | None = None  # the first to ask posts it, and writes this

@@ -29,14 +29,18 @@ from .outcomes import Failure, Outcome, WorkerState, outcome_of
 from .parking import FOREVER, in_main_thread
 from .pool import WORKER_POOL, active_worker, current
 from .run import Run
+from .signals import NEVER, Signal
 from .stragglers import find_stragglers
 from .waits import ExactWait
 
-__all__ = ["Runner", "origin"]
+__all__ = ["STEPS_OF_THE_END", "THREAD_TIMEOUT", "Runner", "origin"]
 
 _log = logging.getLogger("threadtree")
 
 _PACKAGE: Final = __package__
+
+THREAD_TIMEOUT: Final = "has not ended in time"
+"""What the TimeoutError of a ``join`` says: ``THREAD_TIMEOUT in str(error)``. (From mo-threads.)"""
 
 
 def origin() -> tuple[str, int]:
@@ -97,7 +101,7 @@ class Runner(EventLoop):
             run.state = WorkerState.RUNNING
             tree.live[self] = None
             is_late = self._join_parent()
-        if is_late:  # the others were told at the parent's end; who comes later is told at once
+        if is_late or run.please_stop:  # the others were asked; who comes later is asked at once
             self._ask()
         return True
 
@@ -110,6 +114,7 @@ class Runner(EventLoop):
             tree.live.pop(self, None)
             if run.before is None:
                 run.unstart()
+                self._set_run(run)
             else:
                 self._set_run(run.before)
                 rejected_run = run
@@ -120,9 +125,13 @@ class Runner(EventLoop):
 
     def _main(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What the native thread runs, from its first moment to its last."""
+        work = partial(Runner._do_the_work, args=args, kwargs=kwargs)
+        self._go_through([work, *STEPS_OF_THE_END])
+
+    def _go_through(self, steps: list[Any]) -> None:
+        """Take one step after the other, each to its end, whatever comes."""
         run = self._life
-        steps: list[Any] = [*reversed(_STEPS_OF_THE_END)]
-        steps.append(partial(Runner._do_the_work, args=args, kwargs=kwargs))
+        steps.reverse()
         interrupt: BaseException | None = None
         while steps:
             try:
@@ -279,12 +288,14 @@ class Runner(EventLoop):
             raise WorkerError(f"{self.path} was never started, so it has no result to wait for")
         return self._life
 
-    def _wait_for_end(self, run: Run, deadline: float, wait: Callable[[], object]) -> bool:
+    def _wait_for_end(
+        self, run: Run, deadline: float, wait: Callable[[], object], till: Signal = NEVER
+    ) -> bool:
         """Have the current worker wait for the end of our run, by ``wait()``; whether it came.
 
         False means that the waiter, which is no worker that ends, was stopped itself.
         """
-        if deadline == FOREVER and not run.stopped:
+        if deadline == FOREVER and till is NEVER and not run.stopped:
             without_circle(current(), self, wait)
         else:
             wait()
@@ -292,10 +303,10 @@ class Runner(EventLoop):
             if run.launch is not None:
                 run.launch.await_end()
             return True
-        if monotonic() < deadline:
+        if monotonic() < deadline and not till:
             return False
         late = "\n".join(map(str, find_stragglers([self])))
-        raise TimeoutError(f"{self.path} has not ended in time\n{late}")
+        raise TimeoutError(f"{self.path} {THREAD_TIMEOUT}\n{late}")
 
     def _rest_until_end(self, run: Run, deadline: float) -> bool:
         """Wait for the end of the run without dispatching events."""
@@ -306,8 +317,10 @@ class Runner(EventLoop):
         finally:
             run.stopped._unsubscribe(key)
 
-    def _loop_until_end(self, run: Run, waiter: Runner, deadline: float) -> bool:
-        """Wait for the end of the run in the event loop of ``waiter``.
+    def _loop_until_end(
+        self, run: Run, waiter: Runner, deadline: float, till: Signal = NEVER
+    ) -> bool:
+        """Wait for the end of the run, or for ``till``, in the event loop of ``waiter``.
 
         The end comes as an event of its own, behind everything that was sent before.
         """
@@ -316,11 +329,14 @@ class Runner(EventLoop):
             waiter._post(done)
             return self._wait_for_end(run, deadline, lambda: waiter._loop(NOTHING, 0.0))
         wait = ExactWait(done)
-        key = run.stopped._subscribe(waiter._mailbox.delivery(done))
+        either = run.stopped | till
+        key = either._subscribe(waiter._mailbox.delivery(done))
         try:
-            return self._wait_for_end(run, deadline, lambda: waiter._registered(wait, deadline))
+            return self._wait_for_end(
+                run, deadline, lambda: waiter._registered(wait, deadline), till
+            )
         finally:
-            run.stopped._unsubscribe(key)
+            either._unsubscribe(key)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._get_in_asyncio(self._started_run()).__await__()
@@ -334,7 +350,7 @@ class Runner(EventLoop):
 
 
 # The order in which a run ends.
-_STEPS_OF_THE_END: Final[tuple[Callable[[Runner, Run], None], ...]] = (
+STEPS_OF_THE_END: Final[tuple[Callable[[Runner, Run], None], ...]] = (
     Runner._end_children,
     Runner._handle_leftovers,
     Runner._announce,

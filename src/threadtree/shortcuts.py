@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from .events import Callback, Event
 from .futures import Async, Defer
+from .jobs import Job
 from .pool import current
 from .signals import Signal
 from .workers import Worker
@@ -47,7 +48,7 @@ def create_worker(
     callback: Callable[..., T],
     /,
     *args: Any,
-    parent: Worker[Any] | bool | None = None,
+    parent: Job[Any] | bool | None = None,
     daemon: bool | None = None,
     print_traceback: bool = True,
     name: str | None = None,
@@ -56,7 +57,7 @@ def create_worker(
 @overload
 def create_worker(
     *args: Any,
-    parent: Worker[Any] | bool | None = None,
+    parent: Job[Any] | bool | None = None,
     daemon: bool | None = None,
     print_traceback: bool = True,
     name: str | None = None,
@@ -64,7 +65,7 @@ def create_worker(
 ) -> Callable[[Callable[..., T]], Worker[T]]: ...
 def create_worker(
     *args: Any,
-    parent: Worker[Any] | bool | None = None,
+    parent: Job[Any] | bool | None = None,
     daemon: bool | None = None,
     print_traceback: bool = True,
     name: str | None = None,
@@ -164,7 +165,7 @@ def unlisten(callback: Callback) -> None:
 
 def later(
     callback: Callable[..., object], *args: Any, timeout: float = 0, **kwargs: Any
-) -> Worker[Any] | None:
+) -> Job[Any] | None:
     """Short for :meth:`Worker.later` of the current worker. (From pyThreadWorker.)"""
     return current().later(callback, *args, timeout=timeout, **kwargs)
 
@@ -190,7 +191,7 @@ def wait(  # type: ignore[overload-overlap]  # an Async is a Worker, too
 ) -> T: ...
 @overload
 def wait(
-    param: Worker[T], timeout: float | None = None
+    param: Job[T], timeout: float | None = None
 ) -> tuple[BaseException | None, T | None] | None: ...
 @overload
 def wait(param: Signal, till: Signal | float | None = None) -> bool: ...
@@ -214,13 +215,13 @@ def wait_forever() -> Any:
 
 
 def wait_thread(
-    thread: Worker[T], timeout: float | None = None
+    thread: Job[T], timeout: float | None = None
 ) -> tuple[BaseException | None, T | None] | None:
     """Short for :meth:`Worker.wait_thread` of the current worker. (From pyThreadWorker.)"""
     return current().wait_thread(thread, timeout)
 
 
-def wait_event(name: str, timeout: float | None = None, target: Worker[Any] | None = None) -> Any:
+def wait_event(name: str, timeout: float | None = None, target: Job[Any] | None = None) -> Any:
     """Short for :meth:`Worker.wait_event` of the current worker. (From pyThreadWorker.)"""
     return current().wait_event(name, timeout, target)
 
@@ -240,11 +241,11 @@ def children_fire(*args: Any, **kwargs: Any) -> None:
     current().children_fire(*args, **kwargs)
 
 
-def bubble(*args: Any, **kwargs: Any) -> Worker[Any]:
+def bubble(*args: Any, **kwargs: Any) -> Job[Any]:
     """Short for :meth:`Worker.bubble` of the current worker. (From pyThreadWorker.)"""
     return current().bubble(*args, **kwargs)
 
 
-def broadcast(*args: Any, **kwargs: Any) -> Worker[Any]:
+def broadcast(*args: Any, **kwargs: Any) -> Job[Any]:
     """Short for :meth:`Worker.broadcast` of the current worker. (From pyThreadWorker.)"""
     return current().broadcast(*args, **kwargs)

@@ -3,33 +3,38 @@
 At exit, the main thread first ends its own children, then waits without a limit for workers that
 nobody asked to end, as the interpreter does for native threads; then daemons are ended. A Ctrl-C
 on the way asks everything to end, a second one gives up. It goes on handling its events
-meanwhile, so that workers that need the main thread can finish.
+meanwhile, so that workers that need the main thread can finish. What serves all workers, and so
+must outlive them, is ended last: see :data:`epilogues`.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .errors import WorkerExit
+from .forks import after_fork_in_child
 from .graces import graces
-from .ladder import end_in_order, wait_until_ended
+from .ladder import end_in_order, leave, report, wait_until_ended
 from .node import tree, walk
 from .outcomes import report_unseen
 from .pool import current
 from .roots import Root
 from .stragglers import Straggler, find_stragglers
 
-__all__ = ["install_exit_hook", "shutdown"]
+__all__ = ["epilogues", "install_exit_hook", "shutdown"]
 
-_log = logging.getLogger("threadtree")
+epilogues: Final[dict[object, Callable[[], object]]] = {}
+"""What the exit calls when no worker runs any more, the newest first, by what it is to end. Each is
+called again after a Ctrl-C. Single operations of a dict; read through ``.copy()``."""
+
+after_fork_in_child(epilogues.clear)  # what they end is in the parent process
 
 
 def shutdown(grace: float | None = None) -> list[Straggler]:
@@ -65,7 +70,6 @@ class _Exit:
         # Whether Ctrl-C has asked everything to end. One that ended main was the first.
         self._interrupted = _main_was_interrupted()
         self._interrupted_here = False
-        self._left: set[Any] = set()  # reported already: not waited for again
 
     def run(self) -> None:
         for stage in (self._end_own_children, self._wait_for_orphans, self._end_daemons):
@@ -75,6 +79,7 @@ class _Exit:
         if isinstance(root, Root):
             root._thread_has_ended()
         report_unseen()
+        self._end_what_outlives_workers()
         if self._interrupted_here:
             _die_by_sigint()
 
@@ -91,7 +96,7 @@ class _Exit:
             except KeyboardInterrupt:
                 self._interrupted_here = True
                 if self._interrupted:
-                    self._report(find_stragglers(self._present()))
+                    report(leave(find_stragglers(self._present())))
                     return False
                 self._interrupted = True
             except WorkerExit:  # we overlay a thread that was told to end: no stage can wait here
@@ -106,28 +111,45 @@ class _Exit:
         self._end([node for node in walk([root]) if node in self._present()], graces.asked)
 
     def _wait_for_orphans(self) -> None:
-        while orphans := [node for node in self._present() if not node.is_daemon()]:
+        while orphans := [node for node in self._present() if not _is_below_a_daemon(node)]:
             wait_until_ended(orphans)
 
     def _end_daemons(self) -> None:
         _close(self, "the program has ended")
         self._end(self._present(), graces.daemons)
 
+    def _end_what_outlives_workers(self) -> None:
+        while True:
+            key: object = None
+            try:
+                if not (left := [*epilogues.copy().items()]):
+                    return
+                key, epilogue = left[-1]
+                epilogue()
+                epilogues.pop(key, None)
+            except KeyboardInterrupt:
+                self._interrupted_here = True
+                if self._interrupted:  # not by the log, which may be what hangs
+                    print("threadtree: left unfinished at exit:", key, file=sys.stderr)
+                    return
+                self._interrupted = True
+            except BaseException as error:
+                epilogues.pop(key, None)
+                current()._log_error("An epilogue after %s raised", error)
+
     def _present(self) -> list[Any]:
         """What runs in threads of our own, and was not left behind."""
         return [
-            node
-            for node in tree.live.copy()
-            if not isinstance(node, Root) and node not in self._left
+            node for node in tree.live.copy() if not isinstance(node, Root) and not node._life.left
         ]
 
     def _end(self, nodes: list[Any], grace: float) -> None:
-        self._report(end_in_order(nodes, grace))
+        report(end_in_order(nodes, grace))
 
-    def _report(self, stragglers: list[Straggler]) -> None:
-        for straggler in stragglers:
-            _log.warning("%s", straggler, extra={"worker": straggler.path})
-            self._left.add(straggler.worker)
+
+def _is_below_a_daemon(node: Any) -> bool:
+    """Whether it is a daemon, or one above it is: then it is that one that ends it."""
+    return any(one.is_daemon() for one in (node, *node._ancestors()))
 
 
 def _main_was_interrupted() -> bool:

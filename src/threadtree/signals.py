@@ -18,9 +18,9 @@ from operator import call
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
-from .parking import current_waiter, deadline_after, whereabouts
+from .parking import FOREVER, current_waiter, deadline_after, whereabouts
 
-__all__ = ["DONE", "NEVER", "Signal"]
+__all__ = ["DONE", "NEVER", "Derived", "Signal", "limits"]
 
 _log = logging.getLogger("threadtree")
 
@@ -159,19 +159,29 @@ class Signal:
         and a stop raises :class:`WorkerExit`. Any thread.
         """
         waiter = current_waiter()
-        # This frame keeps the composite alive; it needs no anchor.
-        either = self | till if isinstance(till, Signal) else self
-        deadline = deadline_after(None if isinstance(till, Signal) else till)
+        deadline, other = limits(till)
+        either = self | other
         key = either._add_wake(waiter.wake)
         try:
             waiter.wait_for(either, deadline)
         finally:
-            either._jobs.pop(key, None)
-        return self._go
+            either._drop_wake(key)
+            if either is not self and either is not other:
+                either._detach()  # our own composite, of which nobody knows
+        return bool(self)
 
     def _add_wake(self, wake: Job) -> object:
         """Have a waiter woken that keeps the signal alive by itself."""
         return Signal._subscribe(self, wake)
+
+    def _drop_wake(self, key: object) -> None:
+        self._jobs.pop(key, None)
+
+    def _detach(self) -> None:
+        """Need no other signal any more."""
+
+    def _be_watched(self) -> None:
+        """A composite looks at us from now on, and wants to be told when we go."""
 
     def __await__(self) -> Generator[Any, None, bool]:
         return self._wait_in_asyncio().__await__()
@@ -227,47 +237,25 @@ def _as_signal(operand: Signal | bool | None) -> Signal:
     return DONE if operand is True else NotImplemented
 
 
-class _Composite(Signal):
-    """What ``|`` and ``&`` give. Its sources know it weakly, unless somebody relies on it.
+class Derived(Signal):
+    """A signal that goes with something else: its sources, that know it weakly, if nobody needs it.
 
-    Weakly, so that composites made with one long-lived signal and dropped leave nothing behind.
-    But a callback must run although nobody holds the composite: :meth:`_anchor` turns the links
-    from the sources into strong ones, up to the plain signals, and :meth:`_loosen` turns them
-    back when the last callback was taken away.
+    Weakly, so that those which are made with a long-lived source, and dropped, leave nothing
+    behind. But a callback must run although nobody holds the signal: :meth:`_anchor` has the
+    sources hold it strongly, and theirs, up to the plain signals; :meth:`_loosen` undoes that
+    when the last callback was taken away.
     """
 
-    __slots__ = ("_rule", "_sources", "_symbol")
-
-    def __init__(
-        self, sources: tuple[Signal, Signal], rule: Callable[[Iterable[object]], bool], symbol: str
-    ) -> None:
-        super().__init__()
-        self._sources: tuple[Signal, ...] = sources
-        self._rule = rule
-        self._symbol = symbol
-        for source in sources:
-            self._link(source, self._weak_link(source))
+    __slots__ = ()
 
     def go(self) -> Signal:
         super().go()
         self._detach()
         return self
 
-    def __repr__(self) -> str:
-        # Sources are named, not nested: a chain may be thousands long.
-        names = f" {self._symbol} ".join(s.name or "..." for s in self._sources) or "..."
-        return f"<Signal ({names}): {'go' if self._go else 'not yet'}>"
-
-    def _ready(self) -> bool:
-        return self._go or self._rule(self._sources)
-
-    def _detach(self) -> None:
-        """We went: no source needs to know us any more. Only after ``_go`` is true."""
-        sources, self._sources = self._sources, ()
-        for source in sources:
-            source._dependents.pop(id(self), None)
-            if isinstance(source, _Composite):
-                source._loosen()  # we may have been all that it was needed for
+    def _tie(self, strongly: bool) -> Iterable[Derived]:
+        """Have the sources hold us so. Gives those of them for which that is news."""
+        raise NotImplementedError
 
     def _subscribe(self, job: Job) -> object:
         key = super()._subscribe(job)
@@ -286,26 +274,60 @@ class _Composite(Signal):
     def _anchor(self) -> None:
         pending = [self]
         while pending:
-            composite = pending.pop()
-            for source in composite._sources:
-                if source._dependents.get(id(composite)) is composite:
-                    continue
-                composite._link(source, composite)
-                if isinstance(source, _Composite):
-                    pending.append(source)
+            signal = pending.pop()
+            pending.extend(signal._tie(strongly=True))
+            if not signal._needed():  # what it was needed for went while we anchored
+                signal._loosen()
 
     def _loosen(self) -> None:
         pending = [self]
         while pending:
-            composite = pending.pop()
-            if composite._needed():
+            signal = pending.pop()
+            if signal._needed():
                 continue
-            for source in composite._sources:
-                composite._link(source, composite._weak_link(source))
-                if isinstance(source, _Composite):
-                    pending.append(source)
-            if composite._needed():  # somebody began to rely on it while we loosened
-                composite._anchor()
+            pending.extend(signal._tie(strongly=False))
+            if signal._needed():  # somebody began to rely on it while we loosened
+                signal._anchor()
+
+
+class _Composite(Derived):
+    """What ``|`` and ``&`` give."""
+
+    __slots__ = ("_rule", "_sources", "_symbol")
+
+    def __init__(
+        self, sources: tuple[Signal, Signal], rule: Callable[[Iterable[object]], bool], symbol: str
+    ) -> None:
+        super().__init__()
+        self._sources: tuple[Signal, ...] = sources
+        self._rule = rule
+        self._symbol = symbol
+        for source in sources:
+            self._link(source, self._weak_link(source))
+
+    def __repr__(self) -> str:
+        # Sources are named, not nested: a chain may be thousands long.
+        names = f" {self._symbol} ".join(s.name or "..." for s in self._sources) or "..."
+        return f"<Signal ({names}): {'go' if self._go else 'not yet'}>"
+
+    def _ready(self) -> bool:
+        return self._go or self._rule(self._sources)
+
+    def _detach(self) -> None:
+        # Only when we are a go, or nobody knows us.
+        sources, self._sources = self._sources, ()
+        for source in sources:
+            source._dependents.pop(id(self), None)
+            if isinstance(source, Derived):
+                source._loosen()  # we may have been all that it was needed for
+
+    def _tie(self, strongly: bool) -> Iterable[Derived]:
+        for source in self._sources:
+            if strongly and source._dependents.get(id(self)) is self:
+                continue
+            self._link(source, self if strongly else self._weak_link(source))
+            if isinstance(source, Derived):
+                yield source
 
     def _weak_link(self, source: Signal) -> ref[_Composite]:
         # At our collection, the link takes itself out of the source's dict: as a callback in C,
@@ -315,7 +337,8 @@ class _Composite(Signal):
     def _link(self, source: Signal, link: _Composite | ref[_Composite]) -> None:
         """Have ``source`` know us by this link, unless that has become needless meanwhile."""
         source._dependents[id(self)] = link
-        if self._go or source._go:
+        source._be_watched()
+        if self._go or source:
             source._dependents.pop(id(self), None)
             # The source may have gone before the link stood, and so without us.
             if not self._go and self._ready():
@@ -339,3 +362,10 @@ DONE: Final[Signal] = Signal("DONE").go()
 
 NEVER: Final[Signal] = _Never("NEVER")
 """The signal that never goes."""
+
+
+def limits(till: Signal | float | None, what: str = "till") -> tuple[float, Signal]:
+    """What may end a wait early, given as a signal or in seconds: a deadline, and a signal."""
+    if isinstance(till, Signal):
+        return FOREVER, till
+    return deadline_after(till, what), NEVER

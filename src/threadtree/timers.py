@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -20,7 +21,7 @@ from .forks import after_fork_in_child
 from .native import Launch
 from .parking import FOREVER, Claim, Gate, whereabouts
 
-__all__ = ["Timer"]
+__all__ = ["Timer", "hurry", "noting_gone"]
 
 _log = logging.getLogger("threadtree")
 
@@ -48,6 +49,16 @@ class Timer:
             if self.deadline != FOREVER:
                 _thread_of_timers.note_cancelled()
 
+    @property
+    def pending(self) -> bool:
+        """Whether its time is still awaited."""
+        return self._callback is not None
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it is to be fired although its time has not come."""
+        return False
+
     def _fire(self) -> None:
         callback, self._callback = self._callback, None
         if callback is None:
@@ -65,6 +76,7 @@ class _TimerThread:
         self._gate = Gate()
         self._running = Claim()  # won by the Launch whose thread serves the heap
         self._until = FOREVER  # when the thread means to wake: written by it, a hint to others
+        self._hurried = False  # set by hurry(), taken back by the thread before it looks
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
 
@@ -82,14 +94,33 @@ class _TimerThread:
             with suppress(RuntimeError):
                 self._ensure_thread()
             raise
-        if timer.deadline < self._until:
+        if timer.deadline < self._until or timer.is_early:
             self._gate.push(None)
 
     def note_cancelled(self) -> None:
         self._cancelled.append(None)
-        # Sweeping when half are gone costs a constant for each; and when all are, it sees that.
-        if len(self._cancelled) * 2 >= len(self._heap):
+        self._sweep_soon()
+
+    def noting_gone(self) -> Callable[[object], object]:
+        """A callback for a weak reference: notes, once, that what a timer was for is gone.
+
+        In C, as a Ctrl-C that came in a callback of the collector would be lost.
+        """
+        marks = map(self._cancelled.append, (None,))
+        return partial(next, zip(marks, map(self._gate.push, (None,)), strict=True))
+
+    def hurry(self) -> None:
+        """Have those fired that are early by now."""
+        self._hurried = True
+        self._gate.push(None)
+
+    def _sweep_soon(self) -> None:
+        if self._is_to_sweep():
             self._gate.push(None)
+
+    def _is_to_sweep(self) -> bool:
+        # Sweeping when half are gone costs a constant for each; and when all are, it sees that.
+        return len(self._cancelled) * 2 >= max(len(self._heap), 1)
 
     def _ensure_thread(self) -> None:
         if self._running.winner is not None:
@@ -109,6 +140,9 @@ class _TimerThread:
         leave_at = FOREVER  # when to retire; finite while there is nothing to wait for
         while True:
             self._take_in()
+            if self._hurried:
+                self._fire_early()
+                self._take_in()
             self._fire_due()
             if self._heap:
                 leave_at = FOREVER
@@ -118,19 +152,30 @@ class _TimerThread:
                 self._until = FOREVER
                 if monotonic() >= leave_at and self._retire():
                     return
-            if not self._inbox:  # looked at after _until was set: see arm()
+            # Looked at after _until was set: see arm(). And after the heap was: who cancelled in a
+            # sweep may have compared with the old one, and left the rest to us.
+            if not self._inbox and not self._is_to_sweep():
                 self._gate.pass_through(min(self._until, leave_at))
 
     def _take_in(self) -> None:
-        if self._cancelled and len(self._cancelled) * 2 >= len(self._heap):
+        if self._is_to_sweep():
             self._cancelled.clear()
-            self._heap = [entry for entry in self._heap if entry[2]._callback is not None]
+            self._heap = [entry for entry in self._heap if entry[2].pending]
             heapq.heapify(self._heap)
         while self._inbox:
             timer = self._inbox.popleft()
-            if timer._callback is not None:
+            if timer.is_early:  # it came after the others were hurried
+                timer._fire()
+            elif timer.pending:
                 self._count += 1  # equal deadlines keep the order in which they were asked for
                 heapq.heappush(self._heap, (timer.deadline, self._count, timer))
+
+    def _fire_early(self) -> None:
+        self._hurried = False
+        for _, _, timer in self._heap:
+            if timer.pending and timer.is_early:
+                timer._fire()
+                self._cancelled.append(None)
 
     def _fire_due(self) -> None:
         while self._heap and self._heap[0][0] <= monotonic():
@@ -145,6 +190,16 @@ class _TimerThread:
 
 
 _thread_of_timers = _TimerThread()
+
+
+def noting_gone() -> Callable[[object], object]:
+    """What a weak reference that a timer depends on takes as its callback."""
+    return _thread_of_timers.noting_gone()
+
+
+def hurry() -> None:
+    """Have every timer fired that is early by now. Any thread."""
+    _thread_of_timers.hurry()
 
 
 def _after_fork() -> None:

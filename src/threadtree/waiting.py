@@ -18,7 +18,7 @@ from .waits import ConditionWait, EventWait
 
 if TYPE_CHECKING:
     from .futures import Async, Defer
-    from .workers import Worker
+    from .jobs import Job
 
 __all__ = ["Waiting"]
 
@@ -64,7 +64,7 @@ class Waiting(Runner):
         self._loop(NOTHING)
 
     def wait_event(
-        self, name: str, timeout: float | None = None, target: Worker[Any] | None = None
+        self, name: str, timeout: float | None = None, target: Job[Any] | None = None
     ) -> Any:
         """Wait for the event of a name, about ``target`` if given, and return its data.
 
@@ -81,7 +81,7 @@ class Waiting(Runner):
         return self._registered(ConditionWait(condition), deadline_after(timeout))
 
     def wait_thread(
-        self, thread: Worker[T], timeout: float | None = None
+        self, thread: Job[T], timeout: float | None = None
     ) -> tuple[BaseException | None, T | None] | None:
         """Wait for the end of another worker; gives ``(error, result)``.
 
@@ -105,7 +105,7 @@ class Waiting(Runner):
     ) -> T: ...
     @overload
     def wait(
-        self, param: Worker[T], timeout: float | None = None
+        self, param: Job[T], timeout: float | None = None
     ) -> tuple[BaseException | None, T | None] | None: ...
     @overload
     def wait(self, param: Signal, till: Signal | float | None = None) -> bool: ...

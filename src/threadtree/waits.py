@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .events import Event
 
 if TYPE_CHECKING:
-    from .workers import Worker
+    from .jobs import Job
 
 __all__ = ["ConditionWait", "EventWait", "ExactWait", "Wait"]
 
@@ -40,7 +40,7 @@ class EventWait(Wait):
 
     __slots__ = ("_name", "_target")
 
-    def __init__(self, name: str, target: Worker[Any] | None = None) -> None:
+    def __init__(self, name: str, target: Job[Any] | None = None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"an event name must be a string, not {name!r}")
         super().__init__()

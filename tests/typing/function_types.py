@@ -8,6 +8,7 @@ from threadtree import (
     Async,
     Defer,
     Event,
+    Job,
     Signal,
     Straggler,
     Worker,
@@ -119,9 +120,9 @@ def the_waits(worker: Worker[str], work: Async[int], defer: Defer[bytes]) -> Non
 
 
 def the_others() -> None:
-    assert_type(current(), Worker[Any])
+    assert_type(current(), Job[Any])
     assert_type(is_main(current()), bool)
-    assert_type(later(print, 1, timeout=1.5, end=""), Worker[Any] | None)
+    assert_type(later(print, 1, timeout=1.5, end=""), Job[Any] | None)
     assert_type(shutdown(1), list[Straggler])
     assert_type(tree(), str)
 

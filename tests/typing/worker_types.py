@@ -14,6 +14,7 @@ from threadtree import (
     Channel,
     Defer,
     Event,
+    Job,
     Listener,
     Signal,
     Straggler,
@@ -149,11 +150,11 @@ def signals_are_combined_to_signals(one: Signal, other: Signal | None) -> None:
 
 
 def the_pool_and_the_channel(worker: Worker[str]) -> None:
-    assert_type(WORKER_POOL.pool[threading.main_thread()], list[Worker[Any]])
-    assert_type(WORKER_POOL.current(), Worker[Any])
+    assert_type(WORKER_POOL.pool[threading.main_thread()], list[Job[Any]])
+    assert_type(WORKER_POOL.current(), Job[Any])
     channel = Channel()
     channel.sub(worker)
-    assert_type(channel.pool, set[Worker[Any]])
+    assert_type(channel.pool, set[Job[Any]])
     channel.pub("NAME", 1, bubble=True)
 
 

@@ -1,0 +1,385 @@
+"""The main thread in charge: each way in which a program ends, in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from threadtree import (
+    DONE,
+    MainThread,
+    RegisterThread,
+    Signal,
+    Thread,
+    Till,
+    Worker,
+    WorkerError,
+    WorkerState,
+    current,
+    get_current_worker,
+    main,
+    register_thread,
+    start_main_thread,
+    stop_main_thread,
+    wait_for_shutdown_signal,
+)
+
+from .helpers import LIMIT, in_threads
+from .programs import run
+
+# Each program begins with a thread that cleans up, and a child of it.
+THREADS = """
+def clean(name, child, please_stop):
+    if child:
+        Thread.run(child, clean, "child", None)
+    current().stopped.then(lambda: say(name, "ended"))
+    begun.append(name)
+    please_stop.wait()
+    sleep(0.01)  # clean-up may wait
+
+def wait_for(count):
+    while len(begun) < count:
+        sleep(0.001)
+
+begun = []
+Thread.run("parent", clean, "parent", "child")
+wait_for(2)
+"""
+IN_ORDER = ["child ended", "parent ended"]
+
+
+def test_when_main_falls_off_its_end_each_parent_ends_after_its_children():
+    ended = run(THREADS)
+    assert (ended.returncode, ended.lines, ended.stderr) == (0, IN_ORDER, "")
+
+
+def test_sys_exit_ends_them_and_keeps_its_code():
+    ended = run(THREADS + "sys.exit(3)")
+    assert (ended.returncode, ended.lines) == (3, IN_ORDER)
+
+
+def test_an_uncaught_error_ends_them_and_keeps_its_code():
+    ended = run(THREADS + "raise ValueError('of main')")
+    assert (ended.returncode, ended.lines) == (1, IN_ORDER)
+    assert "ValueError: of main" in ended.stderr
+
+
+def test_ctrl_c_ends_them_and_the_program_dies_of_it():
+    ended = run(THREADS + "ask('SIGINT'); wait_forever()")
+    assert (ended.returncode, ended.lines) == (-signal.SIGINT, IN_ORDER)
+
+
+STUCK = """
+def clean_up_for_ever(please_stop):
+    please_stop.wait()
+    say("cleaning up")
+    ask(second)
+    stuck()
+
+Thread.run("stuck", clean_up_for_ever)
+"""
+
+
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_while_children_clean_up_gives_up_with_a_report(first, second):
+    ended = run(
+        f"second = {second!r}"
+        + STUCK
+        + f"""
+graces.asked = 60
+with threadtree.main():
+    ask({first!r})
+    wait_forever()
+"""
+    )
+    assert ended.returncode == {"SIGINT": -signal.SIGINT, "SIGTERM": 143}[second]
+    assert ended.lines == ["cleaning up"]
+    assert "Worker main/stuck is still running" in ended.stderr
+    assert "clean_up_for_ever" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_wait_for_shutdown_signal_ends_them_in_order_and_tells_the_signal(name):
+    ended = run(
+        THREADS
+        + f"""
+before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+later(ask, {name!r})  # when it waits
+got = wait_for_shutdown_signal()
+say(signal.Signals(got).name, tree())
+say(before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.lines == [*IN_ORDER, f"{name} main: RUNNING, asked to stop", "True"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_with_block_of_main_ends_them_in_order_and_the_program_tells_of_the_signal(name):
+    ended = run(
+        THREADS
+        + f"""
+with threadtree.main():
+    try:
+        ask({name!r})
+        wait_forever()
+    finally:
+        say("main cleans up")
+"""
+    )
+    assert ended.returncode == {"SIGINT": -signal.SIGINT, "SIGTERM": 143}[name]
+    assert ended.lines == ["main cleans up", *IN_ORDER]
+
+
+def test_stop_main_thread_is_a_signal_handler_that_ends_a_wait_of_main():
+    ended = run(
+        THREADS
+        + """
+signal.signal(signal.SIGTERM, stop_main_thread)
+ask("SIGTERM")  # whether it comes before the wait or in it
+say(Queue("never filled").pop() is PLEASE_STOP)
+ask("SIGTERM")  # again: there is nothing to be ended any more
+say(wait_forever())
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, [*IN_ORDER, "True", "None"])
+
+
+def test_nothing_that_waits_hangs_the_exit():
+    ended = run("""
+graces.asked = graces.told = 30  # none of these needs it
+
+def pop(please_stop):
+    assert Queue("empty").pop() is PLEASE_STOP
+
+def till(please_stop):
+    assert Till(seconds=3600).wait()
+
+def both(please_stop):
+    assert (please_stop & Till(seconds=3600)).wait()
+
+Thread("never started", pop)
+threads = [Thread.run(f.__name__, f) for f in (pop, till, both)]
+full = ThreadedQueue("full", Queue("slow"), max_size=2)
+full.extend([1, 2])
+while any(not thread._life.mailbox.bell for thread in threads):
+    sleep(0.001)  # until they wait
+""")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_there_is_one_grace_for_the_tree_and_stragglers_are_named():
+    ended = run("""
+graces.asked, graces.told = 0.1, 0.1
+
+def never_ends(please_stop):
+    begun.append(1)
+    stuck()
+
+def parent(please_stop):
+    threads = [Thread.run(f"stuck {i}", never_ends) for i in range(5)]
+    join_all_threads(threads)
+
+begun = []
+Thread.run("parent", parent)
+while len(begun) < 5:
+    sleep(0.001)
+start = time.monotonic()
+left = stop_main_thread()
+say(time.monotonic() - start < 2, sorted(straggler.path for straggler in left))
+""")
+    paths = ["main/parent", *(f"main/parent/stuck {i}" for i in range(5))]
+    assert (ended.returncode, ended.lines) == (0, [f"True {paths}"])
+    assert all(f"Worker {path} is still running" in ended.stderr for path in paths)
+
+
+def test_an_orphan_that_loops_on_a_till_does_not_spin_at_the_exit():
+    ended = run("""
+def loop():
+    for round in range(20):
+        Till(seconds=0.01).wait()
+    say(bool(current().please_stop), time.monotonic() - start >= 0.2)
+
+start = time.monotonic()
+create_worker(loop)
+""")
+    assert (ended.returncode, ended.lines) == (0, ["False True"])
+
+
+@pytest.mark.parametrize("line", [b"exit\n", b"no\n Exit \n"])
+def test_exit_on_the_console_ends_the_wait(line):
+    ended = run(f"""
+reading, writing = os.pipe()
+os.dup2(reading, 0)
+os.write(writing, {line!r})
+say(wait_for_shutdown_signal(allow_exit=True))
+say(threading.active_count())
+""")
+    assert (ended.returncode, ended.lines, ended.stderr) == (0, ["0", "1"], "")
+
+
+def test_the_end_of_the_console_does_not_end_the_wait():
+    ended = run("""
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+later(ask, timeout=0.05)
+say(signal.Signals(wait_for_shutdown_signal(allow_exit=True)).name)
+""")
+    assert (ended.returncode, ended.lines) == (0, ["SIGINT"])
+
+
+# -- without a signal of the operating system -----------------------------------------------------
+
+
+@pytest.fixture
+def anew():
+    yield
+    start_main_thread()
+
+
+def test_a_signal_ends_the_wait_and_all_below_main(anew):
+    thread = Thread.run("child", lambda please_stop: please_stop.wait())
+    assert wait_for_shutdown_signal(DONE) == 0
+    assert thread.state is WorkerState.SUCCESS
+    assert MainThread.please_stop
+
+
+def test_without_wait_forever_the_end_of_the_last_child_ends_the_wait(anew):
+    go_on = Signal()
+
+    def parent(please_stop):
+        Thread.run("grandchild", lambda please_stop: go_on.wait())
+        Thread.run("late sibling", lambda please_stop: None, parent_thread=MainThread)
+
+    thread = Thread.run("child", parent)
+    thread.please_stop.then(go_on.go)
+    Till(seconds=0.01).then(go_on.go)
+    assert wait_for_shutdown_signal(wait_forever=False) == 0
+    assert thread.state is WorkerState.SUCCESS
+
+
+def test_stop_main_thread_from_another_thread_ends_the_wait(anew):
+    Thread.run("child", lambda please_stop: stop_main_thread())
+    assert wait_for_shutdown_signal() == 0
+
+
+def test_after_stop_main_thread_a_thread_is_asked_at_once_until_main_is_started_again(anew):
+    assert stop_main_thread() == []
+    assert Thread.run("late", lambda please_stop: please_stop.wait()).join(LIMIT) is True
+    assert Till(seconds=LIMIT).wait()  # at once: main was asked
+    assert start_main_thread() is MainThread
+    assert Thread.run("again", lambda please_stop: bool(please_stop)).join(LIMIT) is False
+    assert not Till(seconds=LIMIT)
+
+
+def test_only_the_main_thread_can_be_in_charge():
+    def elsewhere():
+        with pytest.raises(WorkerError, match="main thread"):
+            wait_for_shutdown_signal()
+        with pytest.raises(WorkerError, match="main thread"), main():
+            pass
+
+    in_threads(elsewhere)
+
+
+def test_please_stop_must_be_a_signal():
+    with pytest.raises(TypeError, match="please_stop"):
+        wait_for_shutdown_signal("now")
+
+
+def test_what_handled_the_signals_is_put_back_also_after_an_error():
+    before = signal.getsignal(signal.SIGTERM)
+
+    def fail():
+        with main() as worker:
+            assert worker is MainThread
+            assert signal.getsignal(signal.SIGTERM) is not before
+            raise ValueError("in the block")
+
+    with pytest.raises(ValueError, match="in the block"):
+        fail()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with main():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# -- threads of others ----------------------------------------------------------------------------
+
+
+def test_a_registered_thread_is_a_child_of_main_with_a_name():
+    seen = []
+
+    def alien():
+        with RegisterThread() as thread:
+            seen.append((thread is Thread.current() is get_current_worker(), thread.path))
+            seen.append(thread in MainThread.children)
+            seen.append(Till(seconds=0.001).wait())
+        seen.append((thread.state, thread in MainThread.children))
+        with RegisterThread("mine") as thread:
+            seen.append(thread.name)
+
+    native = threading.Thread(target=alien, name="alien")
+    native.start()
+    native.join(LIMIT)
+    assert seen == [(True, "main/alien"), True, True, (WorkerState.SUCCESS, False), "mine"]
+
+
+def test_an_error_leaves_the_block_and_is_its_outcome():
+    threads = []
+
+    @register_thread
+    def alien():
+        """Of a foreign library."""
+        threads.append(Thread.current())
+        raise ValueError("alien")
+
+    def call():
+        with pytest.raises(ValueError, match="alien"):
+            alien()
+
+    in_threads(call)
+    assert alien.__doc__ == "Of a foreign library."
+    assert isinstance(threads[0].error, ValueError)
+    assert threads[0].state is WorkerState.ERROR
+
+
+def test_where_the_library_runs_the_thread_anyway_it_is_that_one():
+    def ours(please_stop):
+        with RegisterThread() as thread:
+            return thread is current()
+
+    assert Thread.run("ours", ours).join(LIMIT)
+    assert Worker(ours, parent=False).start(None).get(LIMIT)
+    with RegisterThread() as thread:
+        assert thread is MainThread
+
+
+def test_a_name_must_be_a_string():
+    with pytest.raises(TypeError, match="name"):
+        RegisterThread(7)
+
+
+def test_shutdown_waits_for_a_registered_thread():
+    ended = run("""
+def alien():
+    with RegisterThread() as thread:
+        registered.go()
+        thread.please_stop.wait()
+        sleep(0.05)
+        say("finished its work")
+
+registered = Signal()
+threading.Thread(target=alien, daemon=True).start()
+registered.wait()
+say(stop_main_thread(), "all ended")
+""")
+    assert (ended.returncode, ended.lines) == (0, ["finished its work", "[] all ended"])

@@ -234,8 +234,9 @@ def test_join_gives_up_when_till_comes():
 
 
 def test_a_process_runs_once():
-    process = shell("exit 0")
+    process = shell("read line")
     assert process.start() is process
+    process.stdin.add("")
     process.join(LIMIT)
     with pytest.raises(WorkerError, match="only once"):
         process.start()
@@ -373,10 +374,10 @@ def test_made_by_a_parent_that_was_asked_to_end_it_is_ended():
 
 
 def test_it_is_in_the_tree_and_so_are_its_threads():
-    process = shell("read line; exit 0")
-    process.stdin.add("").join(LIMIT)  # so the pipes are served
+    process = shell("read line")
     assert process in threadtree.current().children
-    assert "program: RUNNING" in tree()
+    assert "  program: RUNNING\n    pipes: RUNNING\n    exit: RUNNING" in tree()
+    process.stdin.add("")
     process.join(LIMIT)
     assert "program" not in tree()
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from threadtree import Thread, graces, wait_for_shutdown_signal
+from threadtree import (
+    Signal,
+    Thread,
+    graces,
+    later,
+    wait_for_shutdown_signal,
+)
 from threadtree import main as in_charge
 
 from .demonstration import demonstrate
@@ -45,12 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _forward(forwarder: Forwarder, files: int) -> int:
     """Have the files followed until SIGTERM or Ctrl-C; gives the exit code."""
     code = DONE
+    ended = Signal()
+
+    def begin() -> None:
+        threads.append(Thread.run("forwarder", forwarder.run))
+        threads[0].stopped.then(ended.go)
+        say(f"following {files} file{'s' if files > 1 else ''}")
+
+    threads: list[Thread[None]] = []
     try:
         with in_charge():  # from here on, until all threads have ended
-            thread = Thread.run("forwarder", forwarder.run)
-            say(f"following {files} file{'s' if files > 1 else ''}")
-            wait_for_shutdown_signal(thread.stopped)
-            thread.join()
+            # Called in the wait, so that a signal that comes before it finds nothing to be ended.
+            later(begin)
+            wait_for_shutdown_signal(ended)
+            for thread in threads:
+                thread.join()
     except KeyboardInterrupt:  # once more, while it was ending
         code = INTERRUPTED
     except Exception as error:

@@ -107,15 +107,17 @@ class Command(Program):
         try:
             (ended | shell.stopped | please_stop).wait(self._timeout)
             is_late = not (ended or shell.stopped or please_stop)
-            is_cut = not ended and (is_late or bool(please_stop | shell.please_stop))
+            # A shutdown asks the shell as well, and may so end the command before it asks us.
+            is_cut = is_late or bool(please_stop | shell.please_stop)
         finally:
-            if not ended:
+            is_given_up = not ended
+            if is_given_up:
                 shell.stop()
-        if ended:
-            _keep(shell)
-        else:
+        if is_given_up:
             shell.stopped.wait()
         self._returncode = shell.code
+        if not is_given_up:
+            _keep(shell)  # from here on, it may be another's
         return is_cut, is_late
 
     def _begin_in_a_shell(self) -> tuple[_Shell, Signal]:

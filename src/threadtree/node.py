@@ -22,6 +22,7 @@ from .outcomes import Cancelled, Failure, Outcome, WorkerState
 from .parking import FOREVER, here
 from .signals import DONE, Signal
 from .tally import Tally
+from .timers import hurry
 
 _log = logging.getLogger("threadtree")
 
@@ -286,6 +287,10 @@ class Node:
             children = list(self._children)
         for child in children:
             child._life.deadline = min(child._life.deadline, life.told_at)
+        if life.shut_down:
+            for node in walk(list(children)):
+                node._life.shut_down = True
+            hurry()  # the Tills that they made
         ask_all(reversed(children))
 
     def _close_seats(self) -> bool:

@@ -76,9 +76,12 @@ class _Ringer(_Wait):
         self.is_ready = is_ready
         self.ring = ring
 
-    def wake(self) -> bool:
+    def wake_up(self) -> bool:
         self.ring()
         return False  # so that others who wait there are woken, too
+
+    def rouse(self) -> None:
+        self.ring()
 
 
 class Sink(Protocol):
@@ -150,7 +153,7 @@ class Lines(Queue[str]):
 
     def look_again(self) -> None:
         """Somebody joins, or does no more. Any thread."""
-        self._room.wake()
+        self._room.ring()
 
     def opens_at(self) -> float:
         """The monotonic time at which more may be taken in; FOREVER: when it rings."""
@@ -246,9 +249,6 @@ class _Output:
             self._begun = ""
         if "\r" in text:
             lines = [line.removesuffix("\r") for line in lines]
-        self._give(lines)
-
-    def _give(self, lines: list[str]) -> None:
         if lines:
             self.sink.take_in(lines)
 
@@ -262,7 +262,8 @@ class _Output:
     def close(self) -> None:
         if not self.pipe.closed:
             self.pipe.close()
-            self._give([self._begun] if self._begun else [])
+            if self._begun:
+                self.sink.take_in([self._begun])
             self.sink.close()
             self.sink.attach(silent)
 

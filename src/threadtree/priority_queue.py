@@ -43,6 +43,12 @@ class PriorityQueue(Queue[T]):
         super().__init__(name, max, silent, unique, allow_add_after_close)
         self._lines = [deque() for _ in range(num_priorities)]  # the highest priority first
 
+    def __len__(self) -> int:
+        return sum(map(len, self._lines))
+
+    def _first_line(self) -> deque[T]:
+        return next(filter(None, self._lines), self._lines[0])
+
     def _line(self, priority: int) -> deque[T]:
         if not isinstance(priority, int) or priority not in range(self.num_priorities):
             raise ValueError(

@@ -5,9 +5,9 @@ and an orderly end.
 """
 
 import os as _os
+import typing as _typing
 
 from .channels import Channel
-from .commands import Command
 from .errors import (
     DeadlockError,
     NoActiveWorker,
@@ -36,7 +36,6 @@ from .please_stop import PLEASE_STOP, THREAD_STOP
 from .pool import WORKER_POOL, active_worker, current, get_current_worker, is_main
 from .pool import current as current_thread
 from .priority_queue import PriorityQueue
-from .processes import Process
 from .queues import Queue
 from .registration import RegisterThread, register_thread
 from .roots import MainThread
@@ -75,6 +74,24 @@ from .workers import Worker
 
 install_exit_hook()
 del install_exit_hook
+
+if _typing.TYPE_CHECKING:
+    from .commands import Command
+    from .processes import Process
+else:
+
+    def __getattr__(name):
+        # Few programs run others, and what that needs would be a fifth of our import.
+        if name == "Process":
+            from .processes import Process
+
+            return Process
+        if name == "Command":
+            from .commands import Command
+
+            return Command
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 if _os.environ.get("THREADTREE_PROFILE"):
     from .profile import profile_program as _profile_program  # with yappi: only when asked for

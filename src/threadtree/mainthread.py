@@ -15,7 +15,6 @@ from operator import and_
 from types import FrameType
 from typing import Any, NoReturn
 
-from .console import watch_console
 from .errors import WorkerError
 from .jobs import Job
 from .ladder import end_in_order, leave, report
@@ -118,6 +117,8 @@ def wait_for_shutdown_signal(
         try:
             asked = MainThread.please_stop | please_stop
             if allow_exit:
+                from .console import watch_console  # not at the top: few programs have one
+
                 console = Thread.run("console", watch_console, please_stop=asked)
                 console.release()
                 asked = asked | console.stopped

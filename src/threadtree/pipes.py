@@ -22,7 +22,7 @@ from typing import IO, Any, Final, Protocol, Self
 
 from .parking import FOREVER
 from .please_stop import PLEASE_STOP
-from .queues import Queue, _Wait
+from .queues import Queue
 from .signals import Signal
 
 __all__ = ["Bell", "Feed", "Lines", "Pump", "Sink", "silent"]
@@ -69,21 +69,6 @@ def silent() -> None:
     """The ring of what no thread serves."""
 
 
-class _Ringer(_Wait):
-    """What waits at a queue for a thread that sleeps in ``poll()``."""
-
-    def __init__(self, is_ready: Callable[[], object], ring: Callable[[], object]) -> None:
-        self.is_ready = is_ready
-        self.ring = ring
-
-    def wake_up(self) -> bool:
-        self.ring()
-        return False  # so that others who wait there are woken, too
-
-    def rouse(self) -> None:
-        self.ring()
-
-
 class Sink(Protocol):
     """Where the lines of a pipe go."""
 
@@ -117,18 +102,15 @@ class Lines(Queue[str]):
         self._waiting = waiting  # the threads that wait for the end of the program
         self._asked = asked
         self._readers: dict[threading.Thread, None] = {}  # who takes; single operations only
-        self._room = _Ringer(self._is_half_empty, silent)
+        self._ring: Callable[[], object] = silent
         # Under the lock:
         self._most = 0  # characters; no more than that
-        self._full_since = FOREVER
+        self._full_since = FOREVER  # since when the thread that we ring for waits for room
         self._keeps_newest = False
 
     def full(self) -> bool:
         """Whether there is no room."""
         return super().full() or self._is_too_long(MAX_CHARACTERS)
-
-    def _is_half_empty(self) -> bool:
-        return 2 * len(self) <= MAX_LINES and not self._is_too_long(MAX_CHARACTERS // 2)
 
     def _is_too_long(self, limit: int) -> bool:
         """Whether there are so many characters; counted when that may be so."""
@@ -141,29 +123,25 @@ class Lines(Queue[str]):
 
     def attach(self, ring: Callable[[], object]) -> None:
         """Ring so when there is room again."""
-        with self._lock:
-            self._adders.pop(self._room, None)
-            self._room = _Ringer(self._is_half_empty, ring)
+        self._ring = ring
 
     def detach(self, ring: Callable[[], object]) -> None:
-        """Ring so no more; it may be another's turn already."""
+        """Ring so no more. It may be another's turn already."""
         with self._lock:
-            if self._room.ring == ring:
-                self.attach(silent)
+            if self._ring == ring:
+                self._ring = silent
 
     def look_again(self) -> None:
         """Somebody joins, or does no more. Any thread."""
-        self._room.ring()
+        self._ring()
 
     def opens_at(self) -> float:
         """The monotonic time at which more may be taken in; FOREVER: when it rings."""
         with self._lock:
             self._keeps_newest = self._keeps_newest and self._is_abandoned()
             if self._is_closed or self._keeps_newest or not self.full():
-                self._adders.pop(self._room, None)
                 self._full_since = FOREVER
                 return 0.0
-            self._adders[self._room] = None  # under the lock: nobody takes between look and wait
             self._full_since = min(self._full_since, monotonic())
             if not self._is_abandoned():
                 return FOREVER
@@ -204,22 +182,48 @@ class Lines(Queue[str]):
 
     def _take(self, find: Callable[[], deque[str]]) -> object:
         self._readers[threading.current_thread()] = None
-        return super()._take(find)
+        with self._lock:  # who is rung now looks when we have let go of it
+            if self._full_since != FOREVER:
+                self._ring_if_there_is_room(len(self) - 1)
+            return super()._take(find)
 
     def pop_all(self) -> list[str]:
         """Take all that is there, without waiting."""
         self._readers[threading.current_thread()] = None
-        return super().pop_all()
+        with self._lock:
+            self._ring_if_there_is_room(0)
+            return super().pop_all()
+
+    def _ring_if_there_is_room(self, lines: int) -> None:
+        # At a half, so that the pump is not woken for each line.
+        if 2 * lines <= MAX_LINES and not (lines and self._is_too_long(MAX_CHARACTERS // 2)):
+            self._ring()
+
+    def close(self) -> Self:
+        """Take no more lines, and let the program write on. Returns self."""
+        super().close()
+        self._ring()
+        return self
 
 
 class Feed(Queue[str]):
     """The lines that a program reads. Each is written with a newline at its end; to close the
     queue ends the program's input, when all is written. It has no limit."""
 
+    ring: Callable[[], object] = staticmethod(silent)  # for the thread that writes them
+
     def _add(self, value: str, *how: Any) -> Self:
         if value is not PLEASE_STOP and not isinstance(value, str):
             raise TypeError(f"a program reads lines, which are strings, not {value!r}")
-        return super()._add(value, *how)
+        super()._add(value, *how)
+        self.ring()
+        return self
+
+    def close(self) -> Self:
+        """Take no more lines. Returns self."""
+        super().close()
+        self.ring()
+        return self
 
 
 class _Output:
@@ -233,7 +237,7 @@ class _Output:
         os.set_blocking(pipe.fileno(), False)
 
     def read(self) -> int:
-        """Take what is there; how many bytes. None: its end. Raises BlockingIOError: not yet."""
+        """Take what is there; how many bytes: 0 at its end. BlockingIOError: none yet."""
         chunk = os.read(self.pipe.fileno(), CHUNK)
         self._take_in(self._decode(chunk, final=not chunk))
         if not chunk:
@@ -249,8 +253,7 @@ class _Output:
             self._begun = ""
         if "\r" in text:
             lines = [line.removesuffix("\r") for line in lines]
-        if lines:
-            self.sink.take_in(lines)
+        self.sink.take_in(lines)
 
     def read_all(self) -> None:
         """Take what is there now, whether there is room for it or not."""
@@ -275,10 +278,8 @@ class _Input:
         self.pipe = pipe
         self._feed = feed
         self._pending = memoryview(b"")
-        self._taker = _Ringer(lambda: True, ring)
         os.set_blocking(pipe.fileno(), False)
-        with feed._lock:
-            feed._takers[self._taker] = None  # and then, in refill(), we look
+        feed.ring = ring  # and then, in refill(), we look
 
     def refill(self) -> bool:
         """Whether there is something to write. At the end of the feed, the pipe is closed."""
@@ -307,8 +308,7 @@ class _Input:
         if not self.pipe.closed:
             with suppress(BrokenPipeError):
                 self.pipe.close()
-            with self._feed._lock:
-                self._feed._takers.pop(self._taker, None)
+            self._feed.ring = silent
             self._feed.close().pop_all()  # who adds must hear that nobody reads any more
 
 

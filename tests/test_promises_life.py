@@ -29,6 +29,7 @@ from threadtree import (
     wait_thread,
 )
 from threadtree import native as native_module
+from threadtree.native import Launch
 from threadtree.node import tree as live_tree
 
 from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
@@ -585,3 +586,41 @@ def test_a_stop_of_main_ends_a_get_and_a_join():
 
 def test_exit_in_main_returns_none_outside_a_wait():
     assert current().exit() is None
+
+
+def test_l3_a_parent_outlives_the_native_end_of_a_child_that_had_ended_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = []
+    child_has_left, is_waited_for = Flag(), Flag()
+    await_end = Launch.await_end
+
+    def wait(launch: Launch) -> None:
+        is_waited_for.set()
+        await_end(launch)
+
+    def last_words() -> None:
+        child_has_left.set()
+        is_waited_for.wait()
+        order.append("child")
+
+    def parent() -> None:
+        child = Worker(lambda: None)
+        child.stopped.then(last_words)  # by then it has left its parent
+        child.start()
+        child_has_left.wait()
+
+    monkeypatch.setattr(Launch, "await_end", wait)
+    worker = Worker(parent, parent=False)
+    worker.stopped.then(lambda: order.append("parent"))
+    worker.start().join(LIMIT)
+    assert order == ["child", "parent"]
+
+
+def test_l3_a_parent_does_not_wait_for_a_thread_that_a_child_only_overlaid():
+    def parent() -> str:
+        Worker(lambda: None).start_overlay()
+        Worker(lambda: None, parent=current()).start().join()
+        return "ended"
+
+    assert Worker(parent, parent=False).start().get(LIMIT) == "ended"

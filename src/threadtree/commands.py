@@ -245,17 +245,21 @@ def _take(key: Hashable) -> _Shell | None:
 
 def _keep(shell: _Shell) -> None:
     """Nobody has the shell any more."""
-    _idle[shell] = Timer(monotonic() + IDLE_LIMIT, partial(_retire, shell))
+    timer = _idle[shell] = Timer(monotonic() + IDLE_LIMIT, partial(_retire, shell))
+    if monotonic() >= timer.deadline:  # it may have come before the shell was there
+        _retire(shell)
     if shell.please_stop or shell.stopped:  # those who ask look for it here afterwards
         _forget(shell)
 
 
 def _retire(shell: _Shell) -> None:
+    """Its time is over."""
     if _idle.pop(shell, None) is not None:
         shell.stop()
 
 
 def _forget(shell: _Shell) -> None:
+    """It is about to end, or has ended."""
     timer = _idle.pop(shell, None)
     if timer is not None:
         timer.cancel()

@@ -261,7 +261,8 @@ class Process(Program):
             self.stdin.close()
             self._end(group)
         self._end_the_rest(group, pump)
-        pipes.stop().join()
+        for thread in (pipes.stop(), group.watcher):
+            thread.join()
         return is_cut, is_late
 
     def _end(self, group: _Group) -> None:

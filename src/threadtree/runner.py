@@ -178,9 +178,13 @@ class Runner(EventLoop):
     def _end_children(self, run: Run) -> None:
         """Tell them, and dispatch events until those that are waited for have ended."""
         run.exit_raised = True  # no stop can cut this short
-        if self._close_seats():
-            return
-        self._wind_up()
+        if not self._close_seats():
+            self._wind_up()
+            self._wait_for_children(run)
+        for launch in run.departed:  # also of those that had as good as ended before
+            launch.await_end()
+
+    def _wait_for_children(self, run: Run) -> None:
         overdue = monotonic() + graces.asked + graces.told
         while not self._close_seats():
             if run.mailbox.queue:
@@ -191,8 +195,6 @@ class Runner(EventLoop):
                 overdue = FOREVER
                 for straggler in find_stragglers(list(self._children.copy())):
                     _log.warning("%s", straggler, extra={"worker": straggler.path})
-        for thread in run.departed:
-            thread.join()
 
     def _handle_leftovers(self, run: Run) -> None:
         """What is queued now, once more; not what its listeners add."""
@@ -260,7 +262,7 @@ class Runner(EventLoop):
     def _vanish(self, run: Run) -> None:
         """Leave the parent and the pool. From the new state on, anyone may start us again."""
         if self._parent is not None:
-            self._parent._child_departs(self, threading.current_thread())
+            self._parent._child_departs(self, run.launch)
         WORKER_POOL._leave(self, threading.current_thread())
         with tree.lock:
             tree.live.pop(self, None)
@@ -269,13 +271,14 @@ class Runner(EventLoop):
         run.state = run.outcome.state
         run.stopped.go()
 
-    def _child_departs(self, child: Runner, thread: threading.Thread) -> None:
-        """A child has ended, but for the last moments of its native thread."""
+    def _child_departs(self, child: Runner, launch: Launch | None) -> None:
+        """A child has ended, but for the last moments of its native thread, if it has one."""
         run = self._life
         with tree.lock:
-            run.departed.append(thread)
-            if len(run.departed) % 32 == 0:
-                run.departed = [thread for thread in run.departed if thread.is_alive()]
+            if launch is not None:
+                run.departed.append(launch)
+                if len(run.departed) % 32 == 0:
+                    run.departed = [launch for launch in run.departed if launch.is_alive()]
             self._children.pop(child, None)
             was_last = run.winding_up and all(child.is_daemon() for child in self._children)
         if was_last:

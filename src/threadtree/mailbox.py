@@ -31,6 +31,7 @@ class Mailbox:
     __slots__ = (
         "_doorbell",
         "_gate",
+        "_ring",
         "bell",
         "left",
         "queue",
@@ -50,6 +51,7 @@ class Mailbox:
         # closed. All are steps in C, so that Ctrl-C comes before them or after.
         self.bell: Callable[[Event], object] | None = None
         self._doorbell: Callable[[Event], object] | None = None
+        self._ring: Callable[[], object] | None = None  # of a foreign loop that owns the thread
         self.take_back: Callable[[Event], object] = self.queue.remove
 
     # -- for any thread, signal handler and finalizer ----------------------------------------
@@ -81,6 +83,9 @@ class Mailbox:
     def wake(self) -> None:
         """Make the owner look again at what it waits for."""
         self._gate.push(None)
+        ring = self._ring
+        if ring is not None:
+            ring()
 
     # -- for the owner -------------------------------------------------------------------------
 
@@ -99,12 +104,14 @@ class Mailbox:
 
     def be_woken_by(self, ring: Callable[[], object] | None) -> None:
         """Let a foreign loop own the thread: ``ring()`` is called, by the sender, for each event
-        that comes while we do not sleep ourselves. The loop then calls ``update()``."""
+        that comes while we do not sleep ourselves, and for each ``wake()``. The loop then calls
+        ``update()``."""
 
         def doorbell(event: Event) -> None:
             if ring is not None:
                 ring()
 
+        self._ring = ring
         self._doorbell = self.bell = None if ring is None else doorbell
 
     def close(self) -> Iterator[Event]:

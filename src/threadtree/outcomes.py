@@ -63,18 +63,20 @@ class Outcome:
 
 
 class Cancelled(Outcome):
-    """The outcome of work that was cut short before it had a result."""
+    """The outcome of work that was cut short before it had a result; ``why``, if by an error."""
 
     __slots__ = ("_path",)
 
     state = WorkerState.CANCELLED
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, why: BaseException | None = None) -> None:
         super().__init__()
         self._path = path
+        self.error = why
 
     def get(self) -> NoReturn:
-        raise WorkerCancelled(f"worker {self._path} was stopped before it had a result")
+        message = f"worker {self._path} was stopped before it had a result"
+        raise WorkerCancelled(message) from self.error
 
 
 class Failure(Outcome):

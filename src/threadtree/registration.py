@@ -14,7 +14,6 @@ from .outcomes import Outcome, outcome_of
 from .parking import here, in_main_thread
 from .pool import WORKER_POOL, active_worker
 from .roots import MainThread, Root
-from .runner import STEPS_OF_THE_END
 from .signals import Signal
 from .threads import Thread
 
@@ -94,7 +93,7 @@ class _Alien(Thread[None]):
             run.verdict = outcome_of(error, self.path, run.origin)
             run.verdict.look()
         active_worker.reset(self._token)
-        self._go_through([*STEPS_OF_THE_END])
+        self._go_through([*self._steps_of_the_end])
 
 
 def _not_ours(please_stop: Signal) -> None:

@@ -33,7 +33,7 @@ from .signals import NEVER, Signal
 from .stragglers import find_stragglers
 from .waits import ExactWait
 
-__all__ = ["STEPS_OF_THE_END", "THREAD_TIMEOUT", "Runner", "origin"]
+__all__ = ["THREAD_TIMEOUT", "Runner", "origin"]
 
 _log = logging.getLogger("threadtree")
 
@@ -62,9 +62,15 @@ class Runner(EventLoop):
 
     # -- starting ------------------------------------------------------------------------------
 
-    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: contextvars.Context | None = None,
+    ) -> None:
         """Run in a new native thread, if not running: of many starts at once, one does it."""
-        launch = Launch(self.name, contextvars.copy_context().run, self._main, args, kwargs)
+        context = context or contextvars.copy_context()
+        launch = Launch(self.name, context.run, self._main, args, kwargs)
         try:
             if self._begin(launch, launch):
                 launch.start()
@@ -126,7 +132,7 @@ class Runner(EventLoop):
     def _main(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What the native thread runs, from its first moment to its last."""
         work = partial(Runner._do_the_work, args=args, kwargs=kwargs)
-        self._go_through([work, *STEPS_OF_THE_END])
+        self._go_through([work, *self._steps_of_the_end])
 
     def _go_through(self, steps: list[Any]) -> None:
         """Take one step after the other, each to its end, whatever comes."""
@@ -158,20 +164,28 @@ class Runner(EventLoop):
             return  # it was done, and interrupted at its very end
         try:
             run.owner = threading.get_ident()
-            run.before = None
             WORKER_POOL._enter(self, threading.current_thread())
-            active_worker.set(self)
-            self._tell_parent("CHILD_THREAD_START")
+            self._set_off(run)
             run.verdict = Outcome(self._work(*args, **kwargs))
         except BaseException as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-                # Leave our own frame out: it says nothing to the reader, and would close a
-                # reference cycle from the error to the worker.
-                error.__traceback__ = error.__traceback__.tb_next
-            run.verdict = outcome_of(error, self.path, run.origin)
+            run.verdict = self._verdict_on(run, error)
             if run.launch is None and isinstance(error, KeyboardInterrupt):
                 run.verdict.look()
                 raise  # of an overlay: it belongs to the thread, too
+
+    def _set_off(self, run: Run) -> None:
+        """The code is about to run."""
+        run.before = None
+        active_worker.set(self)
+        self._tell_parent("CHILD_THREAD_START")
+
+    def _verdict_on(self, run: Run, error: BaseException) -> Outcome:
+        """What is to be the outcome of a run that this error has left."""
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            # Leave our own frame out: it says nothing to the reader, and would close a
+            # reference cycle from the error to the worker.
+            error.__traceback__ = error.__traceback__.tb_next
+        return outcome_of(error, self.path, run.origin)
 
     # -- the end of a run, step by step ----------------------------------------------------------
 
@@ -193,8 +207,11 @@ class Runner(EventLoop):
                 run.mailbox.sleep(overdue)
             else:
                 overdue = FOREVER
-                for straggler in find_stragglers(list(self._children.copy())):
-                    _log.warning("%s", straggler, extra={"worker": straggler.path})
+                self._name_stragglers()
+
+    def _name_stragglers(self) -> None:
+        for straggler in find_stragglers(list(self._children.copy())):
+            _log.warning("%s", straggler, extra={"worker": straggler.path})
 
     def _handle_leftovers(self, run: Run) -> None:
         """What is queued now, once more; not what its listeners add."""
@@ -217,7 +234,6 @@ class Runner(EventLoop):
         """The outcome stands; the log and the parent are told."""
         outcome = run.outcome = run.verdict
         assert outcome is not None
-        error = outcome.error
         if isinstance(outcome, Failure):
             if self.print_traceback:
                 outcome.report()
@@ -230,7 +246,8 @@ class Runner(EventLoop):
                 failure.report_unseen()
         if self._parent is None:
             return
-        if error is not None:
+        error = outcome.error
+        if outcome.state is WorkerState.ERROR:
             self._tell_parent("CHILD_THREAD_ERROR", error)
         elif outcome.state is WorkerState.SUCCESS:
             self._tell_parent("CHILD_THREAD_DONE", outcome.result)
@@ -269,6 +286,9 @@ class Runner(EventLoop):
         run.thread = None
         assert run.outcome is not None
         run.state = run.outcome.state
+
+    def _let_go(self, run: Run) -> None:
+        """Whoever waits for the end may go on."""
         run.stopped.go()
 
     def _child_departs(self, child: Runner, launch: Launch | None) -> None:
@@ -352,11 +372,12 @@ class Runner(EventLoop):
         return run.outcome.get()
 
 
-# The order in which a run ends.
-STEPS_OF_THE_END: Final[tuple[Callable[[Runner, Run], None], ...]] = (
-    Runner._end_children,
-    Runner._handle_leftovers,
-    Runner._announce,
-    Runner._close_mailbox,
-    Runner._vanish,
-)
+    # The order in which a run ends.
+    _steps_of_the_end: tuple[Callable[[Any, Run], None], ...] = (
+        _end_children,
+        _handle_leftovers,
+        _announce,
+        _close_mailbox,
+        _vanish,
+        _let_go,
+    )

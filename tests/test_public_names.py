@@ -82,6 +82,7 @@ NEW = {
     "ProcessFailed",
     "QueueClosed",
     "Straggler",
+    "Task",
     "WorkerCancelled",
     "WorkerError",
     "WorkerFailed",

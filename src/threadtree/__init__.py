@@ -78,19 +78,19 @@ del install_exit_hook
 if _typing.TYPE_CHECKING:
     from .commands import Command
     from .processes import Process
+    from .tasks import Task
 else:
+    # Imported when they are first asked for: they need subprocess or asyncio, and those take longer
+    # than all the rest.
+    _LATER = {"Command": "commands", "Process": "processes", "Task": "tasks"}
 
     def __getattr__(name):
-        # Few programs run others, and what that needs would be a fifth of our import.
-        if name == "Process":
-            from .processes import Process
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-            return Process
-        if name == "Command":
-            from .commands import Command
-
-            return Command
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return value
 
 
 if _os.environ.get("THREADTREE_PROFILE"):
@@ -130,6 +130,7 @@ __all__ = [
     "RegisterThread",
     "Signal",
     "Straggler",
+    "Task",
     "Thread",
     "ThreadPool",
     "ThreadedQueue",

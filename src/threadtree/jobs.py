@@ -116,7 +116,7 @@ class Job(Waiting, Generic[T_co]):
     def _outcome_by(self, deadline: float, till: Signal = NEVER) -> Outcome | None:
         """Wait for the end, or for what comes first; gives the outcome, None if never started."""
         run = self._life
-        if not run.active and not run.ended:
+        if not self._will_end(run):
             return None
         if not self._loop_until_end(run, current(), deadline, till):
             raise WorkerCancelled(f"the wait for {self.path} was stopped")

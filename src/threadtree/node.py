@@ -140,7 +140,7 @@ class Node:
         self._parent: Any = parent
         # In the order of their start. Changed under the lock of the tree, read through .copy().
         self._children: dict[Node, None] = {}
-        self.total_steps: int | None = None
+        self._total_steps: int | None = None
 
     # -- the tree ------------------------------------------------------------------------------
 
@@ -228,11 +228,23 @@ class Node:
         return 0 if steps is None else steps.value
 
     @property
+    def total_steps(self) -> int | None:
+        """How many steps there are in all; None when nobody knows. Can be set, by any thread."""
+        return self._total_steps
+
+    @total_steps.setter
+    def total_steps(self, total: int | None) -> None:
+        if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+            raise TypeError(f"total_steps must be a whole number, or None, not {total!r}")
+        self._total_steps = total
+
+    @property
     def progress(self) -> float:
         """How far this run is, in percent from 0 to 100; 0 when ``total_steps`` is None."""
-        if not self.total_steps:
+        total = self.total_steps
+        if not total:
             return 0.0
-        return max(0.0, min(100.0, 100.0 * self.completed_steps / self.total_steps))
+        return max(0.0, min(100.0, 100.0 * self.completed_steps / total))
 
     def _log_error(self, message: str, error: BaseException, *args: object) -> None:
         """Log an error; the message has our path as its first argument."""

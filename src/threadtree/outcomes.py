@@ -18,7 +18,15 @@ from .errors import WorkerCancelled, WorkerExit
 from .forks import after_fork_in_child
 from .parking import Claim
 
-__all__ = ["Cancelled", "Failure", "Outcome", "WorkerState", "outcome_of", "report_unseen"]
+__all__ = [
+    "Cancelled",
+    "Dropped",
+    "Failure",
+    "Outcome",
+    "WorkerState",
+    "outcome_of",
+    "report_unseen",
+]
 
 _log = logging.getLogger("threadtree")
 
@@ -77,6 +85,22 @@ class Cancelled(Outcome):
     def get(self) -> NoReturn:
         message = f"worker {self._path} was stopped before it had a result"
         raise WorkerCancelled(message) from self.error
+
+
+class Dropped(Outcome):
+    """The outcome of work whose result nobody wants any more, as other work stands in its place."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def get(self) -> NoReturn:
+        raise WorkerCancelled(
+            f"worker {self._path} was replaced by another before it had a result; what it "
+            "returned afterwards was dropped"
+        )
 
 
 class Failure(Outcome):

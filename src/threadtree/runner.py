@@ -306,10 +306,15 @@ class Runner(EventLoop):
 
     # -- waiting for the end ---------------------------------------------------------------------
 
+    def _will_end(self, run: Run) -> bool:
+        """Whether its end can be waited for: somebody has started it."""
+        return run.state is not WorkerState.PENDING
+
     def _started_run(self) -> Run:
-        if self._life.state is WorkerState.PENDING:
+        run = self._life
+        if not self._will_end(run):
             raise WorkerError(f"{self.path} was never started, so it has no result to wait for")
-        return self._life
+        return run
 
     def _wait_for_end(
         self, run: Run, deadline: float, wait: Callable[[], object], till: Signal = NEVER
@@ -330,6 +335,16 @@ class Runner(EventLoop):
             return False
         late = "\n".join(map(str, find_stragglers([self])))
         raise TimeoutError(f"{self.path} {THREAD_TIMEOUT}\n{late}")
+
+    def _join(self, deadline: float) -> None:
+        """Wait, without dispatching events, for the end of the present run, if there is one."""
+        run = self._life  # once: another thread may start us again
+        if not self._will_end(run):
+            return
+        if not run.ended:
+            self._rest_until_end(run, deadline)
+        elif run.launch is not None:
+            run.launch.await_end()
 
     def _rest_until_end(self, run: Run, deadline: float) -> bool:
         """Wait for the end of the run without dispatching events."""
@@ -365,12 +380,14 @@ class Runner(EventLoop):
         return self._get_in_asyncio(self._started_run()).__await__()
 
     async def _get_in_asyncio(self, run: Run) -> Any:
+        return (await self._outcome_in_asyncio(run)).get()
+
+    async def _outcome_in_asyncio(self, run: Run) -> Outcome:
         await run.stopped
         if run.launch is not None:
             run.launch.await_end()
         assert run.outcome is not None
-        return run.outcome.get()
-
+        return run.outcome
 
     # The order in which a run ends.
     _steps_of_the_end: tuple[Callable[[Any, Run], None], ...] = (

@@ -33,6 +33,14 @@ class Tally(list[int]):
     def value(self) -> int:
         return sum(self.copy())
 
+    def set(self, value: int) -> None:
+        """Be ``value`` now, whatever was added before; what is added meanwhile comes on top."""
+        with _lock:
+            if _fold_going_on() is not None:  # we interrupt it, and it would undo what we wrote
+                self.append(value - self.value)
+            else:
+                self[: len(self)] = [value]
+
     def _fold(self) -> None:
         global _fold_going_on
         # Between threads, the lock makes folding exclusive. Within one, a handler or finalizer

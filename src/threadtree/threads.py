@@ -12,9 +12,9 @@ from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from weakref import ref
 
 from .events import Event
+from .heeding import Heeding
 from .jobs import Job, T_co
 from .outcomes import Failure
 from .parking import FOREVER
@@ -28,7 +28,7 @@ __all__ = ["Thread", "join_all_threads"]
 T = TypeVar("T")
 
 
-class Thread(Job[T_co]):
+class Thread(Heeding[T_co]):
     """A thread with a name, a parent, and a signal that asks it to end.
 
     It calls ``target(*args, **kwargs, please_stop=signal)``. ``parent_thread`` is the thread or
@@ -51,8 +51,6 @@ class Thread(Job[T_co]):
     >>> Thread.run("counter", count, 10).join()
     9
     """
-
-    _passes_the_word_on = True
 
     def __init__(
         self,
@@ -176,11 +174,6 @@ class Thread(Job[T_co]):
         finally:
             given._unsubscribe(key)
 
-    def _set_run(self, run: Run) -> None:
-        super()._set_run(run)
-        # The signal is in everybody's hands: who lets it go has asked, as stop() does.
-        run.please_stop._subscribe(partial(_heed, ref(self)))
-
     @property
     def word(self) -> Signal:
         """True when waits should end, as the thread was asked to."""
@@ -212,13 +205,6 @@ class Thread(Job[T_co]):
 
     def _on_stop(self, run: Run, event: Event) -> None:
         self._ask()
-
-
-def _heed(link: ref[Thread[Any]]) -> None:
-    """The signal of a thread has gone. If that was not by stop(), do what stop() does."""
-    thread = link()
-    if thread is not None and thread._life.active and thread._life.asked_at == FOREVER:
-        thread._ask()
 
 
 def join_all_threads(threads: Iterable[Job[T]], till: Signal | float | None = None) -> list[T]:

@@ -11,10 +11,11 @@ from .jobs import Job, T_co
 from .parking import deadline_after
 from .pool import current
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "name_of"]
 
 
-def _name_of(task: Callable[..., object]) -> str:
+def name_of(task: Any) -> str:
+    """What a person calls it: the name of a function, within whatever it is wrapped."""
     while isinstance(task, partial):
         task = task.func
     return getattr(task, "__name__", type(task).__name__)
@@ -58,7 +59,7 @@ class Worker(Job[T_co]):
                 f"a parent must be a Worker or Thread, False for none, or None, not {parent!r}"
             )
         if name is None:
-            name = type(self).__name__ if task is None else _name_of(task)
+            name = type(self).__name__ if task is None else name_of(task)
         super().__init__(name, parent or None)
         self._task = task
         self.daemon = daemon
@@ -109,12 +110,7 @@ class Worker(Job[T_co]):
         Raises DeadlockError if, without a timeout, it would close a circle of waits.
         (From pyThreadWorker.)
         """
-        deadline = deadline_after(timeout)
-        run = self._life  # once: another thread may start us again
-        if run.active:
-            self._rest_until_end(run, deadline)
-        elif run.ended and run.launch is not None:
-            run.launch.await_end()
+        self._join(deadline_after(timeout))
         return self
 
     def __enter__(self) -> Self:

@@ -4,7 +4,9 @@
 be imported from here too, so that a program can grow into it.
 """
 
-from threadtree import *  # noqa: F403
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+import threadtree as _threadtree
 from threadtree import (
     WORKER_POOL,
     Async,
@@ -37,6 +39,16 @@ from threadtree import (
     wait_until,
 )
 from threadtree import __version__ as __version__
+
+if _TYPE_CHECKING:
+    from threadtree import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> object:
+        if name in _threadtree.__all__:
+            return getattr(_threadtree, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "WORKER_POOL",

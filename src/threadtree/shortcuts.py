@@ -13,7 +13,6 @@ from .futures import Async, Defer
 from .jobs import Job
 from .pool import current
 from .signals import Signal
-from .waiting import Waiting
 from .workers import Worker
 
 __all__ = [
@@ -202,7 +201,7 @@ def wait(param: float) -> None: ...
 def wait(param: Any, *args: Any, **kwargs: Any) -> Any: ...
 def wait(param: Any, *args: Any, **kwargs: Any) -> Any:
     """Short for :meth:`Worker.wait` of the current worker. (From pyThreadWorker.)"""
-    return Waiting.wait(current(), param, *args, **kwargs)  # a Task's own means another thing
+    return current().wait(param, *args, **kwargs)
 
 
 def wait_timeout(timeout: float) -> None:

@@ -77,12 +77,27 @@ del install_exit_hook
 
 if _typing.TYPE_CHECKING:
     from .commands import Command
+    from .gathering import as_completed, wait_all, wait_any
+    from .managers import WorkerManager
+    from .messages import ProgressChanged, StateChanged
     from .processes import Process
     from .tasks import Task
+    from .work_decorator import work
 else:
     # Imported when they are first asked for: they need subprocess or asyncio, and those take longer
     # than all the rest.
-    _LATER = {"Command": "commands", "Process": "processes", "Task": "tasks"}
+    _LATER = {
+        "Command": "commands",
+        "Process": "processes",
+        "ProgressChanged": "messages",
+        "StateChanged": "messages",
+        "Task": "tasks",
+        "WorkerManager": "managers",
+        "as_completed": "gathering",
+        "wait_all": "gathering",
+        "wait_any": "gathering",
+        "work": "work_decorator",
+    }
 
     def __getattr__(name):
         if name not in _LATER:
@@ -125,10 +140,12 @@ __all__ = [
     "PriorityQueue",
     "Process",
     "ProcessFailed",
+    "ProgressChanged",
     "Queue",
     "QueueClosed",
     "RegisterThread",
     "Signal",
+    "StateChanged",
     "Straggler",
     "Task",
     "Thread",
@@ -140,8 +157,10 @@ __all__ = [
     "WorkerError",
     "WorkerExit",
     "WorkerFailed",
+    "WorkerManager",
     "WorkerState",
     "active_worker",
+    "as_completed",
     "async_",
     "await_",
     "broadcast",
@@ -170,10 +189,13 @@ __all__ = [
     "unlisten",
     "update",
     "wait",
+    "wait_all",
+    "wait_any",
     "wait_event",
     "wait_for_shutdown_signal",
     "wait_forever",
     "wait_thread",
     "wait_timeout",
     "wait_until",
+    "work",
 ]

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Generator
 from functools import partial
 from time import monotonic
+from types import FrameType
 from typing import Any, Final
 from weakref import ref
 
@@ -46,9 +47,13 @@ THREAD_TIMEOUT: Final = "has not ended in time"
 def origin() -> tuple[str, int]:
     """File and line of the code that called into the library."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__package__") == _PACKAGE and frame.f_back is not None:
+    while _is_ours(frame) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_globals.get("__package__") == _PACKAGE
 
 
 class Runner(EventLoop):
@@ -181,10 +186,12 @@ class Runner(EventLoop):
 
     def _verdict_on(self, run: Run, error: BaseException) -> Outcome:
         """What is to be the outcome of a run that this error has left."""
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            # Leave our own frame out: it says nothing to the reader, and would close a
-            # reference cycle from the error to the worker.
-            error.__traceback__ = error.__traceback__.tb_next
+        # Leave our own frames out: they say nothing to the reader, and would close a reference
+        # cycle from the error to the worker.
+        tb = error.__traceback__
+        while tb is not None and tb.tb_next is not None and _is_ours(tb.tb_frame):
+            tb = tb.tb_next
+        error.__traceback__ = tb
         return outcome_of(error, self.path, run.origin)
 
     # -- the end of a run, step by step ----------------------------------------------------------

@@ -24,6 +24,7 @@ from .parking import FOREVER, deadline_after, seconds
 from .pool import active_worker, current
 from .run import Run
 from .runner import Runner, origin
+from .signals import NEVER, Signal
 from .steering import Guest
 from .timers import Timer
 from .tracked import Tracked
@@ -32,9 +33,11 @@ from .works import Work
 if TYPE_CHECKING:
     from typing import TypeVar, Unpack
 
+    from .managers import WorkerManager
+
     T = TypeVar("T")
 
-__all__ = ["Options", "Task", "innermost"]
+__all__ = ["Options", "Task", "innermost", "parent_of"]
 
 
 class Options(TypedDict, total=False):
@@ -127,7 +130,7 @@ class Task(Tracked[T_co]):
         self._code = Work(self.run) if has_own_run else self._given
         self._timeout = seconds(timeout)
         super().__init__(
-            name or self._given.name, _parent(parent, node), node, total_steps, sum_children
+            name or self._given.name, parent_of(parent, node), node, total_steps, sum_children
         )
         self.group = group
         self.description = description
@@ -137,7 +140,8 @@ class Task(Tracked[T_co]):
         self._thread = thread
         self._alarm: Timer | None = None  # of the timeout
         self._late: TimeoutError | None = None  # written by the timer's thread before it asks
-        self._replaced = False  # by a manager, before it asks
+        self._manager: WorkerManager | None = None
+        self._replaced = False  # by the manager, before it asks
         # Where, and in which context, it is to run: written by who starts it, before it may.
         self._place: tuple[Context, asyncio.AbstractEventLoop | None] | None = None
         self._origin = origin()
@@ -216,7 +220,16 @@ class Task(Tracked[T_co]):
         elif asyncio._get_running_loop() is loop:
             self._start_as_guest(context)
         else:
-            loop.call_soon_threadsafe(self._start_as_guest, context)
+            loop.call_soon_threadsafe(self._launch_or_give_up)
+
+    def _launch_or_give_up(self) -> None:
+        """Begin, or be cancelled, with the reason as its error: nobody is there to be told."""
+        try:
+            self._launch()
+        except Exception as error:
+            self._give_up(error)
+            if not isinstance(error, WorkerError):  # an end of the parent is no news
+                self._log_error("Task %s could not begin", error)
 
     def _start_as_guest(self, context: Context) -> None:
         guest: Guest | None = None
@@ -257,25 +270,44 @@ class Task(Tracked[T_co]):
 
     def _request_stop(self, now: bool) -> None:
         run = self._life
-        if run.state is WorkerState.PENDING:
-            with tree.lock:
-                is_mine = run.state is WorkerState.PENDING and run.outcome is None
-                if is_mine:  # from here on, no start begins it
-                    run.asked_at = monotonic()
-                    run.outcome = Cancelled(self.path)
-            if is_mine:
-                run.please_stop.go()
-                self._given.discard()
-                self._go_through([Runner._close_mailbox, *Task._last_steps])
-                return
+        if run.state is WorkerState.PENDING and self._give_up():
+            return
         super()._request_stop(now)
+
+    def _give_up(self, why: BaseException | None = None) -> bool:
+        """Be cancelled, if it has not begun: it never will. Whether so."""
+        run = self._life
+        with tree.lock:
+            if run.state is not WorkerState.PENDING or run.outcome is not None:
+                return False
+            run.asked_at = monotonic()
+            run.outcome = Cancelled(self.path, why)  # from here on, no start begins it
+        run.please_stop.go()
+        self._given.discard()
+        self._go_through([Runner._close_mailbox, *Task._last_steps])
+        return True
 
     def _heed(self) -> None:
         if self._life.state is WorkerState.PENDING and self._life.asked_at == FOREVER:
             self._ask()
         super()._heed()
 
+    def _belong_to(self, manager: WorkerManager, reports: bool) -> None:
+        """Be run by a manager, which sees to errors, or leaves them to the log."""
+        self._manager = manager
+        self.print_traceback = self.exit_on_error and reports
+
     # -- waiting for its end -----------------------------------------------------------------------
+
+    def _started_run(self) -> Run:
+        if self._manager is not None:
+            self._manager._let_in(self)
+        return super()._started_run()
+
+    def _outcome_by(self, deadline: float, till: Signal = NEVER) -> Outcome | None:
+        if self._manager is not None:
+            self._manager._let_in(self)
+        return super()._outcome_by(deadline, till)
 
     def _will_end(self, run: Run) -> bool:
         return self._place is not None or super()._will_end(run)
@@ -343,6 +375,11 @@ class Task(Tracked[T_co]):
 
     def _hand_over(self, failure: Failure) -> None:
         """Give an error to who is to see to it; it is in the log already, if nobody is."""
+        if self._manager is not None:
+            try:
+                self._manager._take_error(failure)
+            except Exception as error:
+                self._log_error("The on_error of task %s raised", error)
 
     _last_steps = (Runner._vanish, Tracked._tell_state, Runner._let_go)
     _steps_of_the_end = (
@@ -361,7 +398,8 @@ def innermost() -> Job[Any]:
     return worker if isinstance(worker, Job) and worker._life.active else current()
 
 
-def _parent(parent: Job[Any] | bool | None, node: Host | Job[Any] | None) -> Job[Any] | None:
+def parent_of(parent: Job[Any] | bool | None, node: Host | Job[Any] | None) -> Job[Any] | None:
+    """Who is the parent of a task, given this parent and this node."""
     if parent is None or parent is True:
         return node if isinstance(node, Job) else innermost()
     if parent is not False and not isinstance(parent, Job):

@@ -1,0 +1,409 @@
+"""WorkerManager: tasks that belong together: in groups, one at a time, so many at a time.
+
+A task comes in, waits until those have ended whose place it takes, then in the line for a free
+place, if there is a limit, and starts. What is said about it stands in one dict: where on this way
+each task is that has not ended.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from functools import partial, reduce
+from operator import and_
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, overload
+
+from . import gathering
+from .blocks import Block
+from .jobs import Job
+from .messages import Host
+from .node import ask_all
+from .outcomes import Failure
+from .parking import FOREVER, deadline_after
+from .signals import DONE
+from .tasks import Task, innermost, parent_of
+
+__all__ = ["Policy", "WorkerManager"]
+
+_log = logging.getLogger("threadtree")
+
+T = TypeVar("T")
+Policy: TypeAlias = Literal["replace", "wait", "skip", "latest"]
+_POLICIES: Final = ("replace", "wait", "skip", "latest")
+
+
+class _Place(enum.Enum):
+    """Where a task is that has not ended."""
+
+    BEHIND = "others of its group are to end first"
+    IN_LINE = "there are as many as may be"
+    STARTED = "it runs"
+
+
+class WorkerManager:
+    """Runs tasks, and knows those that have not ended: iterate over it, or take its ``len()``.
+
+    ``node`` is told of the tasks' states and progress; see :class:`Task`. Of more than ``limit``
+    tasks, the others wait for their turn; but one that another of them waits for is let in.
+    ``on_error(error)`` is called, in the thread of the task, when one has failed; without it the
+    error is logged. ``parent`` is that of the tasks: by default the node, if that is a worker, or
+    who makes the manager.
+
+    In a ``with`` or ``async with`` block, the end of the block waits for the tasks. An error in the
+    block cancels them, and one in a task, if there is no ``on_error``, cancels the others, and is
+    raised at the end, in a group. (From Textual.)
+
+    >>> from threadtree import WorkerManager
+    >>> with WorkerManager() as tasks:
+    ...     squares = tasks.map(lambda n: n * n, range(4))
+    ...     print(list(squares))
+    [0, 1, 4, 9]
+    """
+
+    def __init__(
+        self,
+        node: Host | Job[Any] | None = None,
+        *,
+        limit: int | None = None,
+        on_error: Callable[[BaseException], object] | None = None,
+        parent: Job[Any] | bool | None = None,
+    ) -> None:
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise TypeError(f"limit must be a whole number, or None for no limit, not {limit!r}")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1, or None for no limit, not {limit!r}")
+        if on_error is not None and not callable(on_error):
+            raise TypeError(f"on_error must be callable, not {on_error!r}")
+        self.node = node
+        self.limit = limit
+        self._on_error = on_error
+        self._parent = parent_of(parent, node)
+        # Guards all that follows. Re-entrant, as a finalizer may run tasks. The outermost lock:
+        # that of the tree is taken inside. Nothing is waited for, started or told while it is held.
+        self._lock = threading.RLock()
+        self._places: dict[Task[Any], _Place] = {}
+        self._line: deque[Task[Any]] = deque()  # those IN_LINE, in their order
+        self._block: Block | None = None
+
+    # -- running -----------------------------------------------------------------------------------
+
+    @overload
+    def run(
+        self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any
+    ) -> Task[T]: ...
+    @overload
+    def run(
+        self, work: Callable[..., Generator[Any, Any, T]], *args: Any, **options: Any
+    ) -> Task[T]: ...
+    @overload
+    def run(
+        self, work: Callable[..., AsyncGenerator[Any, Any]], *args: Any, **options: Any
+    ) -> Task[None]: ...
+    @overload
+    def run(self, work: Awaitable[T], **options: Any) -> Task[T]: ...
+    @overload
+    def run(self, work: Callable[..., T], *args: Any, **options: Any) -> Task[T]: ...
+    def run(
+        self,
+        work: Any,
+        *args: Any,
+        name: str = "",
+        group: str = "default",
+        description: str = "",
+        exclusive: bool | Policy = False,
+        thread: bool | None = None,
+        timeout: float | None = None,
+        exit_on_error: bool = True,
+        total_steps: int | None = None,
+        **kwargs: Any,
+    ) -> Task[Any]:
+        """Run ``work(*args, **kwargs)`` as a :class:`Task`, and give that.
+
+        The other arguments are those of the task. With ``exclusive``, one task of a ``group`` runs
+        at a time. ``"replace"`` or True: those that are there are cancelled, and when they have
+        *ended*, this one starts; what one of them returns all the same is dropped. ``"wait"``: it
+        starts when they have ended. ``"skip"``: if there is one, that is given instead.
+        ``"latest"``: it starts when the one that runs has ended, if no later one has been asked for
+        by then.
+
+        ``exit_on_error=False`` leaves an error to who waits for the task. Raises ValueError for
+        another ``exclusive``, TypeError for arguments of a wrong type, WorkerError when the parent
+        has ended or the program is shutting down. Any thread.
+        """
+        policy = _policy(exclusive)
+        if (args or kwargs) and not callable(work):
+            raise TypeError(f"only what is callable can be given arguments, not {work!r}")
+        call = partial(work, *args, **kwargs) if args or kwargs else work
+
+        def make() -> Task[Any]:
+            return Task(
+                call,
+                node=self.node,
+                parent=self._parent_of_tasks() or False,
+                name=name,
+                group=group,
+                description=description,
+                exit_on_error=exit_on_error,
+                thread=thread,
+                timeout=timeout,
+                total_steps=total_steps,
+            )
+
+        return self._take_in(make, group, policy)
+
+    def _take_in(
+        self, make: Callable[[], Task[Any]], group: str, policy: Policy | None
+    ) -> Task[Any]:
+        """Make a task that runs when its turn comes; or give the one that makes it needless."""
+        with self._lock:
+            rivals = [t for t in self._places if t.group == group and not t.is_finished]
+            if policy == "skip" and rivals:
+                return rivals[0]
+            task = make()
+            task._belong_to(self, reports=self._on_error is None)
+            task._be_placed()
+            task.stopped._subscribe(partial(self._leave, task))
+            ousted = [old for old in rivals if self._gives_way(old, policy)]
+            for old in ousted:
+                old._replaced = True
+            self._places[task] = _Place.BEHIND
+            block = self._block
+            if block is not None:
+                block.tasks.append(task)
+        ask_all(ousted)
+        if block is not None and block.failures:
+            return task.cancel()
+        before = reduce(and_, [rival.stopped for rival in rivals], DONE) if policy else DONE
+        if before:
+            self._admit(task)
+        else:
+            before.then(partial(self._admit, task, later=True))
+        return task
+
+    def _parent_of_tasks(self) -> Job[Any] | None:
+        return self._parent
+
+    def _gives_way(self, old: Task[Any], policy: Policy | None) -> bool:
+        has_begun = self._places[old] is _Place.STARTED
+        return policy == "replace" or (policy == "latest" and not has_begun)
+
+    def _admit(self, task: Task[Any], later: bool = False) -> None:
+        """Those that were before it have ended."""
+        with self._lock:
+            if self._places.get(task) is not _Place.BEHIND:
+                return  # it was cancelled meanwhile
+            is_free = self._has_room()
+            self._places[task] = _Place.STARTED if is_free else _Place.IN_LINE
+            if not is_free:
+                self._line.append(task)
+        if is_free and later:
+            task._launch_or_give_up()
+        elif is_free:
+            try:
+                task._launch()
+            except BaseException as error:
+                task._give_up(error)
+                raise
+
+    def _has_room(self) -> bool:
+        if self.limit is None:
+            return True
+        return sum(place is _Place.STARTED for place in self._places.values()) < self.limit
+
+    def _leave(self, task: Task[Any]) -> None:
+        """It has ended. On the thread that ended it."""
+        with self._lock:
+            if self._places.pop(task, None) is _Place.IN_LINE:
+                self._line.remove(task)
+            admitted = []
+            while self._line and self._has_room():
+                admitted.append(self._line.popleft())
+                self._places[admitted[-1]] = _Place.STARTED
+        for other in admitted:
+            other._launch_or_give_up()
+
+    def _let_in(self, task: Task[Any]) -> None:
+        """Somebody is about to wait for this one. If both are ours, it must not stay in line."""
+        with self._lock:
+            waiter: Any = innermost()
+            if self._places.get(task) is not _Place.IN_LINE:
+                return
+            if self._places.get(waiter) is not _Place.STARTED:
+                return
+            self._line.remove(task)
+            self._places[task] = _Place.STARTED
+        _log.debug(
+            "%s waits for %s: one more than the limit of %d runs",
+            *(waiter.path, task.path, self.limit),
+            extra={"worker": waiter.path},
+        )
+        task._launch_or_give_up()
+
+    def _take_error(self, failure: Failure) -> None:
+        """One has failed; on its thread, before anyone who waits for it is told."""
+        if self._on_error is not None:
+            self._on_error(failure.look())
+            return
+        with self._lock:
+            if self._block is None:
+                return
+            self._block.failures.append(failure)
+        self.cancel_all()
+
+    # -- those that have not ended ---------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Task[Any]]:
+        return iter(self._places.copy())
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, task: object) -> bool:
+        return task in self._places
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} tasks>"
+
+    def cancel_all(self) -> list[Task[Any]]:
+        """Cancel them all. Gives those that were there. Any thread."""
+        return self._cancel(list(self))
+
+    def cancel_group(self, group: str) -> list[Task[Any]]:
+        """Cancel those of a group. Gives them. Any thread. (From Textual.)"""
+        return self._cancel([task for task in self if task.group == group])
+
+    def cancel_node(self, node: object) -> list[Task[Any]]:
+        """Cancel those of a node. Gives them. Any thread. (From Textual.)"""
+        return self._cancel([task for task in self if task.node is node])
+
+    def _cancel(self, tasks: list[Task[Any]]) -> list[Task[Any]]:
+        for task in reversed(tasks):  # the newest first: none of them starts when its rival ends
+            task.cancel()
+        return tasks
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def map(
+        self, function: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None
+    ) -> Iterator[T]:
+        """Run ``function`` for each, as the builtin; gives the results in order, as they come.
+
+        All begin now. An error is raised where its result would come; TimeoutError when that is
+        not there ``timeout`` seconds after the call. An error does not go to ``on_error``.
+        """
+        deadline = deadline_after(timeout)
+        tasks = [
+            self.run(function, *args, exit_on_error=False) for args in zip(*iterables, strict=False)
+        ]
+        return (gathering.result_by(task, deadline) for task in tasks)
+
+    def wait_all(self, timeout: float | None = None) -> list[Any]:
+        """:func:`threadtree.wait_all` of the block's tasks, or of those that have not ended."""
+        return gathering.wait_all(self._those(), timeout)
+
+    def wait_any(self, timeout: float | None = None) -> Any:
+        """:func:`threadtree.wait_any` of the same."""
+        return gathering.wait_any(self._those(), timeout)
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Any]:
+        """:func:`threadtree.as_completed` of the same."""
+        return gathering.as_completed(self._those(), timeout)
+
+    def _those(self) -> list[Task[Any]]:
+        block = self._block
+        return list(self) if block is None else block.tasks.copy()
+
+    async def wait_for_complete(self, tasks: Iterable[Task[Any]] | None = None) -> None:
+        """Wait, in asyncio, for these tasks, by default all that have not ended.
+
+        Raises what ``task.wait()`` raises, of the first that has not ended well. (From Textual.)
+        """
+        for task in list(self) if tasks is None else list(tasks):
+            await task.wait()
+
+    # -- a block ---------------------------------------------------------------------------------
+
+    def _enter(self) -> Self:
+        with self._lock:
+            if self._block is not None:
+                raise RuntimeError("this manager is in a with block already; make another")
+            self._block = Block()
+        return self
+
+    def __enter__(self) -> Self:
+        return self._enter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            if error is not None:
+                self.cancel_all()
+            self._wait_until_over()
+        except BaseException:  # we were ended ourselves; the tasks end first
+            self.cancel_all()
+            self._wait_until_over()
+            raise
+        finally:
+            block, self._block = self._block, None
+        if block is not None:
+            block.conclude(error)
+
+    def _wait_until_over(self) -> None:
+        while pending := [task for task in self if not task.is_finished]:
+            pending[0]._outcome_by(FOREVER)
+
+    async def __aenter__(self) -> Self:
+        return self._enter()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            if error is not None:
+                self.cancel_all()
+            await self._until_over()
+        except BaseException:
+            self.cancel_all()
+            await self._until_over()
+            raise
+        finally:
+            block, self._block = self._block, None
+        if block is not None:
+            block.conclude(error)
+
+    async def _until_over(self) -> None:
+        while pending := [task for task in self if not task.is_finished]:
+            await pending[0]._outcome_in_asyncio(pending[0]._started_run())
+
+
+def _policy(exclusive: Any) -> Policy | None:
+    if exclusive is False or exclusive is None:
+        return None
+    if exclusive is True:
+        return "replace"
+    if exclusive not in _POLICIES:
+        choices = ", ".join(map(repr, _POLICIES))
+        raise ValueError(f"exclusive must be True, False or one of {choices}, not {exclusive!r}")
+    return exclusive  # type: ignore[no-any-return]

@@ -62,8 +62,8 @@ class Interrupt:
             code = frame.f_code
             if not code.co_filename.startswith(LIBRARY):
                 return None
-            if code.co_name == "__del__" and intrusion is ctrl_c:
-                return None  # the interpreter catches what is raised there
+            if intrusion is ctrl_c and is_in(frame, "__del__"):
+                return None  # the interpreter catches what is raised there, or in what that calls
             frame.f_trace_opcodes = True
             if event == "opcode":
                 can_come = not self.came and (intrusion is not ctrl_c or previous in LOOKING)

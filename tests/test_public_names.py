@@ -92,6 +92,7 @@ NEW = {
     "WorkerState",
     "active_worker",
     "as_completed",
+    "call_in",
     "checkpoint",
     "get_current_worker",
     "graces",

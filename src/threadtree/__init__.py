@@ -24,6 +24,7 @@ from .graces import Graces, graces
 from .jobs import Job
 from .laters import Later as _Later  # noqa: F401 - what later() gives
 from .locks import Lock, locked
+from .loops import adopt_loop as _adopt_loop  # noqa: F401 - it makes asyncio handle our events
 from .mainthread import (
     main,
     start_main_thread,
@@ -76,6 +77,7 @@ install_exit_hook()
 del install_exit_hook
 
 if _typing.TYPE_CHECKING:
+    from .calls import call_in
     from .commands import Command
     from .gathering import as_completed, wait_all, wait_any
     from .managers import WorkerManager
@@ -94,6 +96,7 @@ else:
         "Task": "tasks",
         "WorkerManager": "managers",
         "as_completed": "gathering",
+        "call_in": "calls",
         "wait_all": "gathering",
         "wait_any": "gathering",
         "work": "work_decorator",
@@ -165,6 +168,7 @@ __all__ = [
     "await_",
     "broadcast",
     "bubble",
+    "call_in",
     "checkpoint",
     "children_fire",
     "create_worker",

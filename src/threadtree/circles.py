@@ -1,19 +1,23 @@
-"""Finding circles of waits: who waits, without a limit, for the end of whom.
+"""Finding circles of waits: who waits, without a limit, for whom, and cannot go on otherwise.
 
-Only waits that nothing but that end can satisfy are entered here. A wait with a timeout ends by
-itself, and closes no circle.
+There are two things to wait for: that somebody ends, and that somebody makes a call for us. Who
+waits in an event loop hears calls meanwhile, and makes them; who joins does not, nor who waits for
+a call itself. So a way that comes to somebody by a call goes on only by waits that are deaf.
+
+Only waits that nothing else can satisfy are entered here. A wait with a timeout ends by itself, and
+closes no circle.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .errors import DeadlockError
 from .forks import after_fork_in_child
 
-__all__ = ["without_circle"]
+__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "leave", "without_circle"]
 
 T = TypeVar("T")
 
@@ -23,40 +27,70 @@ T = TypeVar("T")
 _entering = threading.RLock()
 
 
-def without_circle(waiter: Any, target: Any, wait: Callable[[], T]) -> T:
-    """Give ``wait()``, in which ``waiter`` waits for the end of ``target``, without a limit.
+class Kind:
+    """How somebody waits: whether they hear calls meanwhile, and whether for a call or an end."""
+
+    __slots__ = ("hears", "is_call")
+
+    def __init__(self, hears: bool, is_call: bool = False) -> None:
+        self.hears = hears
+        self.is_call = is_call
+
+
+HEARING: Final = Kind(hears=True)
+DEAF: Final = Kind(hears=False)
+FOR_A_CALL: Final = Kind(hears=False, is_call=True)
+
+
+def without_circle(waiter: Any, target: Any, wait: Callable[[], T], kind: Kind = HEARING) -> T:
+    """Give ``wait()``, in which ``waiter`` waits for ``target``, without a limit.
 
     Raises DeadlockError instead, if the target already waits, by whatever chain, for the waiter.
     """
     entry = object()
-    entries = waiter._life.waits_for
     try:
-        with _entering:
-            circle = _path(target, waiter)
-            if circle:
-                raise DeadlockError(
-                    "this wait would close a circle: "
-                    + " waits for ".join(node.path for node in [waiter, *circle])
-                )
-            entries[entry] = target
+        enter(entry, waiter, target, kind)
         return wait()
     finally:
-        entries.pop(entry, None)
+        leave(entry, waiter)
 
 
-def _path(start: Any, goal: Any) -> list[Any]:
-    """The chain of waits from start to goal, or nothing if there is none."""
-    came_from: dict[Any, Any] = {start: None}
-    for node in (pending := [start]):
-        if node is goal:
-            chain = [node]
+def enter(entry: object, waiter: Any, target: Any, kind: Kind) -> None:
+    """Note a wait, until it is left. Raises DeadlockError when it would close a circle."""
+    with _entering:
+        circle = _path(target, waiter, kind)
+        if circle:
+            raise DeadlockError(
+                "this wait would close a circle: "
+                + " waits for ".join(node.path for node in [waiter, *circle])
+            )
+        waiter._life.waits_for[entry] = (target, kind)
+
+
+def leave(entry: object, waiter: Any) -> None:
+    """Forget a wait, if it was noted."""
+    waiter._life.waits_for.pop(entry, None)
+
+
+def _path(start: Any, goal: Any, kind: Kind) -> list[Any]:
+    """The chain of waits from start to goal, which is about to wait so; nothing if there is none.
+
+    A step on the way is a node, and whether it was reached by a call.
+    """
+    first = (start, kind.is_call)
+    came_from: dict[tuple[Any, bool], Any] = {first: None}
+    for step in (pending := [first]):
+        node, by_call = step
+        if node is goal and not (by_call and kind.hears):
+            chain = [step]
             while came_from[chain[-1]] is not None:
                 chain.append(came_from[chain[-1]])
-            return chain[::-1]
-        for target in node._life.waits_for.copy().values():
-            if target not in came_from:
-                came_from[target] = node
-                pending.append(target)
+            return [node for node, _ in reversed(chain)]
+        for target, other in node._life.waits_for.copy().values():
+            following = (target, other.is_call)
+            if following not in came_from and not (by_call and other.hears):
+                came_from[following] = step
+                pending.append(following)
     return []
 
 

@@ -12,6 +12,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from .errors import WorkerCancelled
+from .eventstream import EventStream
 from .ladder import end_in_order
 from .node import walk
 from .outcomes import Outcome
@@ -155,6 +156,15 @@ class Job(Waiting, Generic[T_co]):
         return self._make_handle(  # type: ignore[no-any-return]
             self, partial(callback, *args, **kwargs), deadline_after(span)
         )
+
+    def events(self, name: str) -> EventStream:
+        """The events of a name that this worker dispatches from now on, to be iterated over.
+
+        ``async for event in worker.events("NAME")``, in any asyncio loop, any number at once.
+        It ends with the worker's run. What comes faster than it is taken is kept, without a limit.
+        Raises TypeError for a name that is no string. Any thread.
+        """
+        return EventStream(self, name)
 
     def __await__(self) -> Generator[Any, None, T_co]:
         return super().__await__()

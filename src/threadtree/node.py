@@ -86,7 +86,7 @@ class Life:
         self.outcome: Outcome | None = None
         self.origin = ("?", 0)  # file and line that started it
         self.steps: Tally | None = None  # made when first counted; under the lock of the tree
-        self.waits_for: dict[object, Any] = {}  # the nodes whose end we wait for; see circles.py
+        self.waits_for: dict[object, Any] = {}  # whom we wait for, and how; see circles.py
         self.asked_at = FOREVER  # set once, by the first who asks
         self.deadline = FOREVER  # when whoever ends a whole tree wants it ended; they write it
         self.left = False  # the last rung: it was named, and the exit does not wait for it again

@@ -16,10 +16,10 @@ from collections.abc import Callable, Generator
 from functools import partial
 from time import monotonic
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import ref
 
-from .circles import without_circle
+from .circles import DEAF, HEARING, Kind, enter, leave, without_circle
 from .errors import WorkerError, WorkerExit
 from .events import Event
 from .graces import graces
@@ -313,6 +313,18 @@ class Runner(EventLoop):
 
     # -- waiting for the end ---------------------------------------------------------------------
 
+    # Has the asyncio loop that runs here handle the events of this thread. Set by loops.py, which
+    # knows the workers of threads that are not ours.
+    _adopt_loop: ClassVar[Callable[[], object]]
+
+    _coroutine: Any = None  # the asyncio task that is its code, if it is asynchronous
+
+    def _is_in_its_coroutine(self) -> bool:
+        """Whether that runs here, and no other that it has begun: of several, one may be enough."""
+        from asyncio import current_task
+
+        return self._coroutine is not None and current_task() is self._coroutine
+
     def _will_end(self, run: Run) -> bool:
         """Whether its end can be waited for: somebody has started it."""
         return run.state is not WorkerState.PENDING
@@ -324,14 +336,19 @@ class Runner(EventLoop):
         return run
 
     def _wait_for_end(
-        self, run: Run, deadline: float, wait: Callable[[], object], till: Signal = NEVER
+        self,
+        run: Run,
+        deadline: float,
+        wait: Callable[[], object],
+        till: Signal = NEVER,
+        kind: Kind = HEARING,
     ) -> bool:
         """Have the current worker wait for the end of our run, by ``wait()``; whether it came.
 
         False means that the waiter, which is no worker that ends, was stopped itself.
         """
         if deadline == FOREVER and till is NEVER and not run.stopped:
-            without_circle(current(), self, wait)
+            without_circle(current(), self, wait, kind)
         else:
             wait()
         if run.stopped:
@@ -358,7 +375,8 @@ class Runner(EventLoop):
         waiter = current()
         key = run.stopped._subscribe(waiter.wake)
         try:
-            return self._wait_for_end(run, deadline, lambda: waiter._rest(run.stopped, deadline))
+            rest = partial(waiter._rest, run.stopped, deadline)
+            return self._wait_for_end(run, deadline, rest, kind=DEAF)
         finally:
             run.stopped._unsubscribe(key)
 
@@ -390,7 +408,15 @@ class Runner(EventLoop):
         return (await self._outcome_in_asyncio(run)).get()
 
     async def _outcome_in_asyncio(self, run: Run) -> Outcome:
-        await run.stopped
+        Runner._adopt_loop()
+        entry, waiter = object(), active_worker.get(None)
+        try:
+            if waiter is not None and waiter._is_in_its_coroutine():
+                enter(entry, waiter, self, HEARING)
+            await run.stopped
+        finally:
+            if waiter is not None:
+                leave(entry, waiter)
         if run.launch is not None:
             run.launch.await_end()
         assert run.outcome is not None

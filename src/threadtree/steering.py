@@ -19,12 +19,16 @@ from time import monotonic
 from types import coroutine
 from typing import Any
 
+from .bells import Bell
+from .circles import DEAF, enter, leave
 from .errors import WorkerExit
 from .graces import graces
 from .loop import NOTHING
+from .loops import adopt_loop
 from .node import tree
 from .outcomes import Outcome
 from .parking import FOREVER
+from .pool import current
 from .run import Run
 from .runner import Runner
 
@@ -32,7 +36,7 @@ __all__ = ["Guest", "in_own_loop"]
 
 
 class Steering:
-    """Steers what one run awaits. Everything but :meth:`ring` is for the thread of the loop."""
+    """Steers what one run awaits. Everything here is for the thread of the loop."""
 
     def __init__(
         self, runner: Runner, run: Run, loop: asyncio.AbstractEventLoop, context: Context
@@ -41,29 +45,13 @@ class Steering:
         self._run = run
         self._loop = loop
         self._context = context  # in which listeners are called, whoever rings
-        self._is_rung = False  # whether a turn is on its way: a hint, see ring()
+        self._bell = Bell(loop, self._turn, context)
         self._handle: Callable[[], object] = self._follow  # what a turn does
         self._turned: asyncio.Future[None] | None = None  # goes at the end of the next turn
         self._telling: asyncio.TimerHandle | None = None  # rings when the grace is over
         self._task: asyncio.Task[Any] | None = None  # in which the code runs
 
-    def ring(self) -> None:
-        """Have the loop look what is there for the run. Any thread."""
-        # The turn takes the hint back first, and then looks; who rings has put something there
-        # first, and then looks at the hint. So one sees the other.
-        if self._is_rung:
-            return
-        try:
-            self._is_rung = True
-            self._loop.call_soon_threadsafe(self._turn, context=self._context)
-        except RuntimeError:
-            pass  # the loop is closed, and the run has ended with it
-        except BaseException:  # Ctrl-C: whether or not it was called, a second turn does no harm
-            self._is_rung = False
-            raise
-
     def _turn(self) -> None:
-        self._is_rung = False
         try:
             self._handle()
         finally:
@@ -87,9 +75,9 @@ class Steering:
 
     async def drive(self, work: Awaitable[Any]) -> Any:
         """Run the code; gives its result. WorkerExit, when it was cut short."""
-        self._task = asyncio.current_task()
-        self._runner._mailbox.be_woken_by(self.ring)
-        self.ring()  # for what came before
+        self._task = self._runner._coroutine = asyncio.current_task()
+        self._runner._mailbox.be_woken_by(self._bell.ring)
+        self._bell.ring()  # for what came before
         try:
             return await self._steer(work if asyncio.iscoroutine(work) else _wait_for(work))
         except asyncio.CancelledError:
@@ -156,6 +144,9 @@ class Guest(Steering):
         runner, run = self._runner, self._run
         interrupt: KeyboardInterrupt | None = None
         try:
+            adopt_loop()
+            # It gets no further while the thread of the loop waits by itself.
+            enter(self, runner, current(), DEAF)
             run.owner = threading.get_ident()
             runner._set_off(run)
             run.verdict = Outcome(await self.drive(begin_work()))
@@ -195,6 +186,7 @@ class Guest(Steering):
 
     def _end(self) -> None:
         """The last steps, none of which waits. Nothing happens when they were taken."""
+        leave(self, self._runner)
         if not self._run.stopped:
             self._runner._go_through([*self._runner._steps_of_the_end[1:]])
 

@@ -79,6 +79,7 @@ NEW = {
     "Job",
     "NoActiveWorker",
     "Node",
+    "Pool",
     "ProcessFailed",
     "QueueClosed",
     "ProgressChanged",

@@ -79,6 +79,7 @@ del install_exit_hook
 if _typing.TYPE_CHECKING:
     from .calls import call_in
     from .commands import Command
+    from .executors import Pool
     from .gathering import as_completed, wait_all, wait_any
     from .managers import WorkerManager
     from .messages import ProgressChanged, StateChanged
@@ -90,6 +91,7 @@ else:
     # than all the rest.
     _LATER = {
         "Command": "commands",
+        "Pool": "executors",
         "Process": "processes",
         "ProgressChanged": "messages",
         "StateChanged": "messages",
@@ -140,6 +142,7 @@ __all__ = [
     "MainThread",
     "NoActiveWorker",
     "Node",
+    "Pool",
     "PriorityQueue",
     "Process",
     "ProcessFailed",

@@ -14,7 +14,7 @@ from .circles import FOR_A_CALL, without_circle
 from .errors import DeadlockError, WorkerCancelled, WorkerError
 from .futures import Settlement
 from .jobs import Job
-from .loops import adopt_loop, owner_of
+from .loops import adopt_loop, owner_of, running_loop
 from .outcomes import Cancelled, Outcome, outcome_of
 from .parking import FOREVER, Claim, deadline_after
 from .pool import current
@@ -197,9 +197,7 @@ def _call_in_job(target: Job[Any], f: Callable[[], Any], deadline: float) -> Any
 
 
 def _call_in_loop(loop: AbstractEventLoop, f: Callable[[], Any], deadline: float) -> Any:
-    from asyncio import _get_running_loop
-
-    if _get_running_loop() is loop:
+    if running_loop() is loop:
         given = f()
         if isinstance(given, Awaitable):
             raise DeadlockError(
@@ -221,8 +219,7 @@ def _call_in_loop(loop: AbstractEventLoop, f: Callable[[], Any], deadline: float
 def _result(call: _Call, target: Any, over: Signal, deadline: float) -> Any:
     """Wait for the call, or until it is over with the target."""
     waiter = current()
-    if _runs_a_loop():
-        adopt_loop()
+    adopt_loop()
 
     def wait() -> None:
         limit = None if deadline == FOREVER else max(deadline - monotonic(), 0.0)
@@ -250,10 +247,3 @@ def _no_result(call: _Call, target: Any, over: Signal, deadline: float) -> Excep
     if has_not_begun:
         return TimeoutError(f"{where} has not called in time, and will not any more")
     return TimeoutError(f"{where} has called in time, but not returned; it goes on")
-
-
-def _runs_a_loop() -> bool:
-    import sys
-
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None

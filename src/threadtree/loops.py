@@ -8,6 +8,7 @@ who use it.
 
 from __future__ import annotations
 
+import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -21,7 +22,13 @@ from .runner import Runner
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["adopt_loop", "owner_of"]
+__all__ = ["adopt_loop", "owner_of", "running_loop"]
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """The loop that runs in this thread, if there is one. Does not import asyncio."""
+    asyncio = sys.modules.get("asyncio")
+    return None if asyncio is None else asyncio._get_running_loop()
 
 
 # Loop -> the root whose thread it runs in. Each entry is written by that thread; read as one step.
@@ -29,15 +36,11 @@ _owners: WeakKeyDictionary[AbstractEventLoop, Root] = WeakKeyDictionary()
 
 
 def adopt_loop() -> None:
-    """Have the running loop handle the events of this thread's worker, if the thread is not ours.
-
-    On the thread of the loop.
-    """
-    from asyncio import get_running_loop
-
-    loop = get_running_loop()
+    """Have the loop that runs here, if one does, handle the events of this thread's worker, if the
+    thread is not ours."""
+    loop = running_loop()
     root: Any = current()
-    if not isinstance(root, Root) or _owners.get(loop) is root:
+    if loop is None or not isinstance(root, Root) or _owners.get(loop) is root:
         return
     _owners[loop] = root
     bell = Bell(loop, lambda: root._turn(NOTHING, 0.0), copy_context())

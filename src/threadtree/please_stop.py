@@ -6,7 +6,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 
-__all__ = ["PLEASE_STOP", "THREAD_STOP", "takes_please_stop"]
+__all__ = ["PLEASE_STOP", "THREAD_STOP", "names_please_stop", "takes_please_stop"]
 
 
 class _Word(str):
@@ -39,9 +39,21 @@ def takes_please_stop(target: Any) -> bool:
         return False  # none does; and on Python 3.11 to ask for its signature is not thread-safe
     if not isinstance(target, FunctionType) or hasattr(target, "__wrapped__"):
         return _says_so(target)
-    code = target.__code__  # the plain function, as most often: 20 us less than a signature takes
-    names = code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
-    return PLEASE_STOP in names or bool(code.co_flags & _VAR_KEYWORDS)
+    # The plain function, as most often: 20 us less than a signature takes.
+    return names_please_stop(target) or bool(target.__code__.co_flags & _VAR_KEYWORDS)
+
+
+def names_please_stop(target: Any) -> bool:
+    """Whether it is a plain function or method, or a partial of one, that has this argument."""
+    while isinstance(target, partial):
+        target = target.func
+    code = getattr(getattr(target, "__func__", target), "__code__", None)
+    if code is None:
+        return False
+    return (
+        PLEASE_STOP
+        in code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]
+    )
 
 
 def _says_so(target: Any) -> bool:

@@ -14,13 +14,13 @@ from .parking import here, in_main_thread
 if TYPE_CHECKING:
     from .jobs import Job
 
-__all__ = ["WORKER_POOL", "Pool", "active_worker", "current", "get_current_worker", "is_main"]
+__all__ = ["WORKER_POOL", "active_worker", "current", "get_current_worker", "is_main"]
 
 active_worker: ContextVar[Any] = ContextVar("active_worker")
 """The innermost worker, thread or task whose code runs in this context. (From Textual.)"""
 
 
-class Pool:
+class Registry:
     """The registry of the live threads that workers run on. There is one: :data:`WORKER_POOL`.
 
     (From pyThreadWorker.)
@@ -82,7 +82,7 @@ class Pool:
             self.pool[threading.current_thread()] = here.stack
 
 
-WORKER_POOL: Final = Pool()
+WORKER_POOL: Final = Registry()
 """The registry of this process."""
 
 after_fork_in_child(WORKER_POOL._after_fork)

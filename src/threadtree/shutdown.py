@@ -28,12 +28,17 @@ from .pool import current
 from .roots import Root
 from .stragglers import Straggler, find_stragglers
 
-__all__ = ["epilogues", "install_exit_hook", "shutdown"]
+__all__ = ["epilogues", "farewells", "install_exit_hook", "shutdown"]
 
 epilogues: Final[dict[object, Callable[[], object]]] = {}
 """What the exit calls when no worker runs any more, the newest first, by what it is to end. Each is
 called again after a Ctrl-C. Single operations of a dict; read through ``.copy()``."""
 
+farewells: Final[dict[object, Callable[[], object]]] = {}
+"""What the exit calls when the main thread has come to its end, before it waits for workers that
+nobody asks to end: for those that wait for more to do. Otherwise as above."""
+
+after_fork_in_child(farewells.clear)
 after_fork_in_child(epilogues.clear)  # what they end is in the parent process
 
 
@@ -111,6 +116,8 @@ class _Exit:
         self._end([node for node in walk([root]) if node in self._present()], graces.asked)
 
     def _wait_for_orphans(self) -> None:
+        for farewell in farewells.copy().values():
+            farewell()
         while orphans := [node for node in self._present() if not _is_below_a_daemon(node)]:
             wait_until_ended(orphans)
 

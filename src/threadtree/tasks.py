@@ -6,7 +6,6 @@ of whoever starts it. It runs once.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, overload
 from .cancelled_event import CancelledEvent
 from .errors import WorkerError, WorkerFailed
 from .jobs import Job, T_co
+from .loops import running_loop
 from .messages import Host
 from .node import tree
 from .outcomes import Cancelled, Dropped, Failure, Outcome, WorkerState
@@ -25,12 +25,12 @@ from .pool import active_worker, current
 from .run import Run
 from .runner import Runner, origin
 from .signals import NEVER, Signal
-from .steering import Guest
 from .timers import Timer
 from .tracked import Tracked
 from .works import Work
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from typing import TypeVar, Unpack
 
     from .managers import WorkerManager
@@ -143,7 +143,7 @@ class Task(Tracked[T_co]):
         self._manager: WorkerManager | None = None
         self._replaced = False  # by the manager, before it asks
         # Where, and in which context, it is to run: written by who starts it, before it may.
-        self._place: tuple[Context, asyncio.AbstractEventLoop | None] | None = None
+        self._place: tuple[Context, AbstractEventLoop | None] | None = None
         self._origin = origin()
 
     async def run(self) -> T_co:
@@ -202,7 +202,7 @@ class Task(Tracked[T_co]):
 
     def _be_placed(self) -> None:
         """Note where it is to run: here and now, although it may begin later."""
-        loop = asyncio._get_running_loop()
+        loop = running_loop()
         if self._thread is False and loop is None:
             raise WorkerError(
                 f"{self.path} is to run on an asyncio loop, as thread=False says; "
@@ -217,7 +217,7 @@ class Task(Tracked[T_co]):
         context, loop = self._place
         if loop is None:
             self._start((), {}, context)
-        elif asyncio._get_running_loop() is loop:
+        elif running_loop() is loop:
             self._start_as_guest(context)
         else:
             loop.call_soon_threadsafe(self._launch_or_give_up)
@@ -232,6 +232,8 @@ class Task(Tracked[T_co]):
                 self._log_error("Task %s could not begin", error)
 
     def _start_as_guest(self, context: Context) -> None:
+        from .steering import Guest  # with asyncio, which runs already
+
         guest: Guest | None = None
         try:
             if self._begin(threading.current_thread(), None):

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .events import Event
-from .heeding import Heeding
 from .jobs import Job, T_co
 from .outcomes import Failure
 from .parking import FOREVER
 from .please_stop import PLEASE_STOP, takes_please_stop
 from .pool import current
-from .run import Run
 from .signals import Signal, limits
+from .watching import Watching
 
 __all__ = ["Thread", "join_all_threads"]
 
 T = TypeVar("T")
 
 
-class Thread(Heeding[T_co]):
+class Thread(Watching[T_co]):
     """A thread with a name, a parent, and a signal that asks it to end.
 
     It calls ``target(*args, **kwargs, please_stop=signal)``. ``parent_thread`` is the thread or
@@ -173,38 +170,6 @@ class Thread(Heeding[T_co]):
             return target(please_stop=own)
         finally:
             given._unsubscribe(key)
-
-    @property
-    def word(self) -> Signal:
-        """True when waits should end, as the thread was asked to."""
-        return self.please_stop
-
-    # -- being asked ---------------------------------------------------------------------------
-
-    def _request_stop(self, now: bool) -> None:
-        run = self._life
-        if run.ended:
-            return
-        if run.active:
-            run.asked_at = min(run.asked_at, monotonic())
-            run.attention = True
-        run.please_stop.go()
-        run.mailbox.wake()
-
-    def _stop_is_queued(self, run: Run) -> bool:
-        return False  # the code has its signal, and no wait raises before it is told
-
-    def _attend(self, run: Run) -> None:
-        if run.paused:  # nobody might resume it any more
-            run.paused = False
-            self.wake()
-        super()._attend(run)
-
-    def _on_pause(self, run: Run, event: Event) -> None:
-        run.paused = not run.please_stop
-
-    def _on_stop(self, run: Run, event: Event) -> None:
-        self._ask()
 
 
 def join_all_threads(threads: Iterable[Job[T]], till: Signal | float | None = None) -> list[T]:

@@ -6,13 +6,11 @@ result. A generator reports with each ``yield`` how far it is.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from .steering import in_own_loop
 from .tracked import Tracked
 from .workers import name_of
 
@@ -50,6 +48,8 @@ class Work:
         """Do the work in the task's own thread; gives the result."""
         begun = self.begin()
         if self.is_async or _needs_a_loop(begun):
+            from .steering import in_own_loop  # with asyncio: only when it is needed
+
             return in_own_loop(task, self._awaitable(begun, task))
         return _step_through(begun, task) if _is_stepwise(begun) else begun
 
@@ -109,6 +109,8 @@ def _step_through(generator: Generator[Any, Any, Any], task: Tracked[Any]) -> An
 
 async def _step_slowly(generator: Generator[Any, Any, Any], task: Tracked[Any]) -> Any:
     """The same, and let others have the loop after each step."""
+    from asyncio import sleep
+
     step: Callable[[], Any] = generator.__next__
     while True:
         try:
@@ -118,12 +120,14 @@ async def _step_slowly(generator: Generator[Any, Any, Any], task: Tracked[Any]) 
         task._count(item)
         step = generator.__next__
         try:
-            await asyncio.sleep(0)
+            await sleep(0)
         except BaseException as error:
             step = partial(generator.throw, error)
 
 
 async def _exhaust(generator: AsyncGenerator[Any, Any], task: Tracked[Any]) -> None:
+    from asyncio import sleep
+
     async for item in generator:
         task._count(item)
-        await asyncio.sleep(0)  # a wait, which may end the task
+        await sleep(0)  # a wait, which may end the task

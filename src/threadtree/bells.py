@@ -13,16 +13,24 @@ __all__ = ["Bell"]
 
 
 class Bell:
-    """Has a loop ``look()``, soon. Any number of rings before it does are one."""
+    """Has a loop ``look()``, soon. Any number of rings before it does are one.
 
-    __slots__ = ("_context", "_is_rung", "_look", "_loop")
+    If the loop is closed, who rings calls ``lost()`` instead; many may.
+    """
+
+    __slots__ = ("_context", "_is_rung", "_look", "_loop", "_lost")
 
     def __init__(
-        self, loop: AbstractEventLoop, look: Callable[[], object], context: Context
+        self,
+        loop: AbstractEventLoop,
+        look: Callable[[], object],
+        context: Context,
+        lost: Callable[[], object] = bool,
     ) -> None:
         self._loop = loop
         self._look = look
         self._context = context
+        self._lost = lost
         self._is_rung = False  # whether the loop is about to look: a hint, see ring()
 
     def ring(self) -> None:
@@ -38,7 +46,7 @@ class Bell:
             self._is_rung = True
             self._loop.call_soon_threadsafe(self._answer, context=self._context)
         except RuntimeError:
-            pass  # the loop is closed, and looks no more; nobody need ring again
+            self._lost()  # nobody need ring again
         except BaseException:  # Ctrl-C: if it was called all the same, to look twice does no harm
             self._is_rung = False
             raise

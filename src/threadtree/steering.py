@@ -27,7 +27,7 @@ from .loop import NOTHING
 from .loops import adopt_loop
 from .node import tree
 from .outcomes import Outcome
-from .parking import FOREVER
+from .parking import FOREVER, Claim
 from .pool import current
 from .run import Run
 from .runner import Runner
@@ -45,11 +45,14 @@ class Steering:
         self._run = run
         self._loop = loop
         self._context = context  # in which listeners are called, whoever rings
-        self._bell = Bell(loop, self._turn, context)
+        self._bell = Bell(loop, self._turn, context, self._end_abruptly)
         self._handle: Callable[[], object] = self._follow  # what a turn does
         self._turned: asyncio.Future[None] | None = None  # goes at the end of the next turn
         self._telling: asyncio.TimerHandle | None = None  # rings when the grace is over
         self._task: asyncio.Task[Any] | None = None  # in which the code runs
+
+    def _end_abruptly(self) -> None:
+        """The loop is closed, and the code runs no more."""
 
     def _turn(self) -> None:
         try:
@@ -128,6 +131,7 @@ class Guest(Steering):
     def __init__(self, runner: Runner, run: Run, context: Context) -> None:
         super().__init__(runner, run, asyncio.get_running_loop(), context)
         self._life: asyncio.Task[None] | None = None  # the loop itself holds it weakly
+        self._ending = Claim()  # of those who would end it abruptly, one does
 
     @property
     def lives(self) -> bool:
@@ -191,9 +195,12 @@ class Guest(Steering):
             self._runner._go_through([*self._runner._steps_of_the_end[1:]])
 
     def _end_abruptly(self) -> None:
-        """The code runs no more, if it ever did; and there is no loop to wait for children in."""
+        """The code runs no more, if it ever did; and there is no loop to wait for children in.
+
+        On the thread of the loop, or, when that is closed, on any that asks for something.
+        """
         runner, run = self._runner, self._run
-        if run.stopped:
+        if run.stopped or not self._ending.take(object()):
             return
         if run.verdict is None:
             run.verdict = runner._verdict_on(run, WorkerExit())

@@ -34,6 +34,8 @@ class Reports:
 
     def changed(self, tell: Callable[[], object], interval: float) -> None:
         """There is something to tell, within so many seconds. Any thread."""
+        if self._is_over:
+            return
         mine = object()
         try:
             if self._arming.take(mine):
@@ -54,11 +56,8 @@ class Reports:
 
     def close(self, tell: Callable[[], object]) -> None:
         """The run has ended: tell the last value, and nothing afterwards."""
-        timer = self._timer
-        if timer is not None:
-            timer.cancel()
-            with self._telling:
-                if not self._is_over:
-                    tell()
-                    self._is_over = True
-        self.is_due = True  # nothing is armed any more
+        with self._telling:
+            if self._timer is not None and not self._is_over:
+                self._timer.cancel()
+                tell()
+            self._is_over = True

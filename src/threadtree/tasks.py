@@ -286,7 +286,7 @@ class Task(Tracked[T_co]):
             run.outcome = Cancelled(self.path, why)  # from here on, no start begins it
         run.please_stop.go()
         self._given.discard()
-        self._go_through([Runner._close_mailbox, *Task._last_steps])
+        self._go_through([Tracked._close_reports, Runner._close_mailbox, *Task._last_steps])
         return True
 
     def _heed(self) -> None:

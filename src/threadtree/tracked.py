@@ -67,8 +67,7 @@ class Tracked(Heeding[T_co]):
 
     def _tell_parent(self, name: str, data: Any = None) -> None:
         parent = self._parent
-        # A main thread that asyncio or a window owns might never handle them, and so keep them all.
-        if parent is not None and (parent._ends_when_asked or _hears(parent, name)):
+        if parent is not None and _will_hear(parent, name):
             super()._tell_parent(name, data)
 
     # -- its progress ------------------------------------------------------------------------------
@@ -160,14 +159,16 @@ class Tracked(Heeding[T_co]):
         if self.node is not None:
             tell(self.node, message, PROGRESS_CHANGED, self, [])
         for node in self._ancestors():
-            if node is not self.node and _hears(node, PROGRESS_CHANGED):
+            if node is not self.node and _will_hear(node, PROGRESS_CHANGED):
                 node._post(Event(PROGRESS_CHANGED, message, target=self))
         if _sums(self._parent):
             self._parent._note_progress()
 
 
-def _hears(node: Any, name: str) -> bool:
-    return bool(name in node.listeners or node._life.waits)
+def _will_hear(node: Any, name: str) -> bool:
+    """Whether an event is of use there. A main thread that asyncio or a window owns might never
+    handle it, and so keep all of them."""
+    return bool(node._ends_when_asked or name in node.listeners or node._life.waits)
 
 
 def _sums(node: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from .errors import DeadlockError
 from .forks import after_fork_in_child
 
-__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "leave", "without_circle"]
+__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "without_circle"]
 
 T = TypeVar("T")
 
@@ -48,15 +48,19 @@ def without_circle(waiter: Any, target: Any, wait: Callable[[], T], kind: Kind =
     Raises DeadlockError instead, if the target already waits, by whatever chain, for the waiter.
     """
     entry = object()
+    entries = waiter._life.waits_for
     try:
         enter(entry, waiter, target, kind)
         return wait()
     finally:
-        leave(entry, waiter)
+        entries.pop(entry, None)
 
 
 def enter(entry: object, waiter: Any, target: Any, kind: Kind) -> None:
-    """Note a wait, until it is left. Raises DeadlockError when it would close a circle."""
+    """Note a wait, until ``entry`` is taken out of the waiter's ``waits_for``.
+
+    Raises DeadlockError when it would close a circle.
+    """
     with _entering:
         circle = _path(target, waiter, kind)
         if circle:
@@ -65,11 +69,6 @@ def enter(entry: object, waiter: Any, target: Any, kind: Kind) -> None:
                 + " waits for ".join(node.path for node in [waiter, *circle])
             )
         waiter._life.waits_for[entry] = (target, kind)
-
-
-def leave(entry: object, waiter: Any) -> None:
-    """Forget a wait, if it was noted."""
-    waiter._life.waits_for.pop(entry, None)
 
 
 def _path(start: Any, goal: Any, kind: Kind) -> list[Any]:

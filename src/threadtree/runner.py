@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, ClassVar, Final
 from weakref import ref
 
-from .circles import DEAF, HEARING, Kind, enter, leave, without_circle
+from .circles import DEAF, HEARING, Kind, enter, without_circle
 from .errors import WorkerError, WorkerExit
 from .events import Event
 from .graces import graces
@@ -409,14 +409,16 @@ class Runner(EventLoop):
 
     async def _outcome_in_asyncio(self, run: Run) -> Outcome:
         Runner._adopt_loop()
-        entry, waiter = object(), active_worker.get(None)
-        try:
-            if waiter is not None and waiter._is_in_its_coroutine():
-                enter(entry, waiter, self, HEARING)
+        waiter = active_worker.get(None)
+        if waiter is None or not waiter._is_in_its_coroutine():
             await run.stopped
-        finally:
-            if waiter is not None:
-                leave(entry, waiter)
+        else:
+            entry, entries = object(), waiter._life.waits_for
+            try:
+                enter(entry, waiter, self, HEARING)
+                await run.stopped
+            finally:
+                entries.pop(entry, None)
         if run.launch is not None:
             run.launch.await_end()
         assert run.outcome is not None

@@ -20,7 +20,7 @@ from types import coroutine
 from typing import Any
 
 from .bells import Bell
-from .circles import DEAF, enter, leave
+from .circles import DEAF, enter
 from .errors import WorkerExit
 from .graces import graces
 from .loop import NOTHING
@@ -190,7 +190,7 @@ class Guest(Steering):
 
     def _end(self) -> None:
         """The last steps, none of which waits. Nothing happens when they were taken."""
-        leave(self, self._runner)
+        self._run.waits_for.pop(self, None)
         if not self._run.stopped:
             self._runner._go_through([*self._runner._steps_of_the_end[1:]])
 

@@ -117,7 +117,10 @@ class _CallInLoop(_Call):
 
 
 class _Parcel:
-    """A call on its way into a loop. A loop that is closed drops it, and so it ends."""
+    """A call on its way into a loop. A loop that is closed drops it, and so it ends.
+
+    But without a GIL, a thread that sleeps does not see that what it made was dropped elsewhere.
+    """
 
     def __init__(self, call: _Call) -> None:
         self._call = call
@@ -164,7 +167,8 @@ def call_in(
     any more if it was not yet; WorkerError when the target was never started, has ended, or ends
     before it calls f; DeadlockError if it waits, by whatever chain, for us, and would never call;
     WorkerCancelled if the target is ended in f, or the wait is stopped; TypeError for another
-    target. Any thread.
+    target. On free-threaded builds, give a timeout to a call into a loop that may be closed
+    meanwhile: that is noticed only then. Any thread.
 
     >>> from threadtree import call_in, create_worker, current, wait_forever
     >>> worker = create_worker(wait_forever, name="clerk")

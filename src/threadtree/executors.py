@@ -54,6 +54,7 @@ class PoolFuture(Future[T]):
         self._origin = origin()
         self._thread: _PoolThread | None = None  # that runs it; written by that, once
         self._failure: Failure | None = None  # sees to it that no error is silent
+        self._watches = False  # whether its function is handed the signal, so that no wait raises
         self._exit_raised = False  # by the thread that runs it
 
     @property
@@ -70,8 +71,9 @@ class PoolFuture(Future[T]):
         """Cancel it. True if it has not begun, and so never runs.
 
         While it runs: False; but it is asked to end. ``please_stop`` goes, and its present or next
-        wait of this library raises WorkerExit, once. If that ends it, it is cancelled then; what it
-        returns all the same is its result. Any thread.
+        wait of this library raises WorkerExit, once; not so in a function that takes that signal as
+        an argument, which is to look at it. If WorkerExit ends it, it is cancelled; what it returns
+        all the same is its result. Any thread.
         """
         if super().cancel():
             return True
@@ -198,7 +200,7 @@ class _Core:
             raise RuntimeError(f"{self.name} is shut down, and takes no work any more")
         try:
             self._call_up()
-        except BaseException:
+        except RuntimeError:  # no more threads
             if not self.threads and self.take_out(future):
                 raise  # nobody would do it; else somebody will
 
@@ -225,14 +227,15 @@ class _Core:
             seat = self._seats.popleft()
         except IndexError:
             return
+        farewells[self] = self.close  # the end of the program waits for us
+        thread = _PoolThread(self, f"{self.name} {seat}")
         try:
-            farewells[self] = self.close  # the end of the program waits for us
-            thread = _PoolThread(self, f"{self.name} {seat}")
             self.threads.append(thread)
             thread._start((), {})
         except BaseException:
-            self.threads.remove(thread)
-            self._seats.appendleft(seat)
+            if not thread._life.active:  # else Ctrl-C came when it had begun
+                self.threads.remove(thread)
+                self._seats.appendleft(seat)
             raise
 
     def next_for(self, thread: _PoolThread) -> PoolFuture[Any] | None:
@@ -303,7 +306,7 @@ class _PoolThread(Watching[None]):
 
     def _attend(self, run: Run) -> None:
         item = self._items[-1] if self._items else None
-        if item is not None and item._is_asked and not item._exit_raised:
+        if item is not None and item._is_asked and not (item._watches or item._exit_raised):
             item._exit_raised = True
             raise WorkerExit
         super()._attend(run)
@@ -364,6 +367,7 @@ class Pool(Executor):
         future: PoolFuture[T] = PoolFuture(self._core, call)
         if PLEASE_STOP not in kwargs and names_please_stop(fn):
             call.keywords[PLEASE_STOP] = future.please_stop
+            future._watches = True
         self._core.add(future)
         return future
 

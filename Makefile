@@ -32,6 +32,9 @@ $(VENV)/ready: pyproject.toml compat/worker/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[rich]' --editable compat/worker --group test --group lint
+	# The tests of Textual's workers, which our own must pass, are in its source distribution.
+	-$(BIN)/python -m pip download --quiet --no-deps --no-binary textual --dest $(VENV)/sdists \
+	    textual==$$($(BIN)/python -c 'import importlib.metadata as m; print(m.version("textual"))')
 	touch $@
 
 $(VENV)/docs-ready: $(VENV)/ready

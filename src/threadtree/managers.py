@@ -161,36 +161,47 @@ class WorkerManager:
                 total_steps=total_steps,
             )
 
-        return self._take_in(make, group, policy)
+        return self._take_in(make, lambda other: other.group == group, policy)
 
     def _take_in(
-        self, make: Callable[[], Task[Any]], group: str, policy: Policy | None
+        self,
+        make: Callable[[], Task[Any]],
+        is_rival: Callable[[Task[Any]], bool],
+        policy: Policy | None,
     ) -> Task[Any]:
         """Make a task that runs when its turn comes; or give the one that makes it needless."""
         with self._lock:
-            rivals = [t for t in self._places if t.group == group and not t.is_finished]
+            rivals = [t for t in self._places if policy and is_rival(t) and not t.is_finished]
             if policy == "skip" and rivals:
                 return rivals[0]
             task = make()
-            task._belong_to(self, reports=self._on_error is None)
             task._be_placed()
-            task.stopped._subscribe(partial(self._leave, task))
+            self._expect(task)
             ousted = [old for old in rivals if self._gives_way(old, policy)]
             for old in ousted:
                 old._replaced = True
-            self._places[task] = _Place.BEHIND
             block = self._block
             if block is not None:
                 block.tasks.append(task)
         ask_all(ousted)
         if block is not None and block.failures:
             return task.cancel()
-        before = reduce(and_, [rival.stopped for rival in rivals], DONE) if policy else DONE
+        before = reduce(and_, [rival.stopped for rival in rivals], DONE)
         if before:
             self._admit(task)
         else:
             before.then(partial(self._admit, task, later=True))
         return task
+
+    def _expect(self, task: Task[Any]) -> None:
+        """Know a task, which is to be admitted."""
+        task._belong_to(self, reports=self._on_error is None)
+        task.stopped._subscribe(partial(self._leave, task))
+        self._places[task] = _Place.BEHIND
+
+    def _expected(self) -> list[Any]:
+        """Those that nobody has said yet when to begin."""
+        return [task for task in self if task._place is None]
 
     def _parent_of_tasks(self) -> Job[Any] | None:
         return self._parent
@@ -266,6 +277,9 @@ class WorkerManager:
 
     def __iter__(self) -> Iterator[Task[Any]]:
         return iter(self._places.copy())
+
+    def __reversed__(self) -> Iterator[Task[Any]]:
+        return iter(list(self)[::-1])
 
     def __len__(self) -> int:
         return len(self._places)

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
-from .errors import WorkerError, WorkerFailed
+from .errors import WorkerError, WorkerExit, WorkerFailed
 from .jobs import Job, T_co
 from .loops import running_loop
 from .messages import Host
@@ -216,7 +216,7 @@ class Task(Tracked[T_co]):
         assert self._place is not None
         context, loop = self._place
         if loop is None:
-            self._start((), {}, context)
+            Runner._start(self, (), {}, context)
         elif running_loop() is loop:
             self._start_as_guest(context)
         else:
@@ -358,6 +358,9 @@ class Task(Tracked[T_co]):
         return self._code.do(self)
 
     async def _work_as_guest(self) -> Any:
+        if self.please_stop:  # before its first step: so it never takes one
+            self._given.discard()
+            raise WorkerExit
         return await self._code.do_as_guest(self)
 
     def _verdict_on(self, run: Run, error: BaseException) -> Outcome:
@@ -372,12 +375,12 @@ class Task(Tracked[T_co]):
         if self._replaced and run.verdict is not None and run.verdict.state is WorkerState.SUCCESS:
             run.verdict = Dropped(self.path)
         super()._announce(run)
-        if self.exit_on_error and isinstance(run.outcome, Failure):
+        if isinstance(run.outcome, Failure):
             self._hand_over(run.outcome)
 
     def _hand_over(self, failure: Failure) -> None:
         """Give an error to who is to see to it; it is in the log already, if nobody is."""
-        if self._manager is not None:
+        if self._manager is not None and self.exit_on_error:
             try:
                 self._manager._take_error(failure)
             except Exception as error:

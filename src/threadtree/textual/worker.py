@@ -1,0 +1,197 @@
+"""Worker: a task of a Textual app, whose node gets Textual's messages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import rich.repr
+from textual.message import Message
+
+from ..errors import (
+    DeadlockError,
+    NoActiveWorker,
+    WorkerCancelled,
+    WorkerError,
+    WorkerFailed,
+)
+from ..jobs import Job, T_co
+from ..outcomes import Failure, WorkerState
+from ..pool import active_worker, current, get_current_worker
+from ..tasks import Task
+from ..works import ResultType, WorkType
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from textual.app import App
+    from textual.dom import DOMNode
+
+    T = TypeVar("T")
+
+__all__ = [
+    "DeadlockError",
+    "NoActiveWorker",
+    "ResultType",
+    "WorkType",
+    "Worker",
+    "WorkerCancelled",
+    "WorkerError",
+    "WorkerFailed",
+    "WorkerState",
+    "active_worker",
+    "get_current_worker",
+]
+
+
+@rich.repr.auto(angular=True)
+class Worker(Task[T_co]):
+    """A :class:`threadtree.Task` as Textual makes them: of a widget, screen or app, its ``node``.
+
+    With ``thread`` it runs in a thread; else ``work`` must be asynchronous, and runs on the app's
+    loop. ``exit_on_error``: an error in it exits the app. The node gets Worker.StateChanged for
+    each state, the first being PENDING, and Worker.ProgressChanged now and then. (From Textual.)
+    """
+
+    @rich.repr.auto
+    class StateChanged(Message, bubble=False, namespace="worker"):
+        """The ``worker`` has come to this ``state``. (From Textual.)"""
+
+        def __init__(self, worker: Worker[Any], state: WorkerState) -> None:
+            self.worker = worker
+            self.state = state
+            super().__init__()
+
+        def __rich_repr__(self) -> rich.repr.Result:
+            yield self.worker
+            yield self.state
+
+    @rich.repr.auto
+    class ProgressChanged(Message, bubble=False, namespace="worker"):
+        """The ``worker`` has completed so many steps of ``total_steps``, or of nobody knows."""
+
+        def __init__(
+            self, worker: Worker[Any], completed_steps: int, total_steps: int | None
+        ) -> None:
+            self.worker = worker
+            self.completed_steps = completed_steps
+            self.total_steps = total_steps
+            super().__init__()
+
+        def __rich_repr__(self) -> rich.repr.Result:
+            yield self.worker
+            yield self.completed_steps
+            yield self.total_steps
+
+    node: DOMNode
+
+    # Textual awaits what can be awaited of what it calls in its thread for another one; so it would
+    # wait for the end of a worker that was only to be made. ``await worker.wait()`` it is.
+    __await__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        node: DOMNode,
+        work: Callable[[], Coroutine[Any, Any, T_co]]
+        | Callable[[], T_co]
+        | Awaitable[T_co]
+        | None = None,
+        *,
+        name: str = "",
+        group: str = "default",
+        description: str = "",
+        exit_on_error: bool = True,
+        thread: bool = False,
+    ) -> None:
+        super().__init__(
+            work,
+            node=node,
+            parent=_root(),
+            name=name,
+            group=group,
+            description=description if len(description) <= 1000 else description[:1000] + "...",
+            exit_on_error=exit_on_error,
+            thread=thread,
+        )
+        self.name = name
+        self.print_traceback = False
+        self._app: App[Any] | None = None  # written by who starts it, before it may
+        self._created_time = monotonic()
+        self._tell_state(self._life)
+
+    def __rich_repr__(self) -> rich.repr.Result:
+        yield self.state
+        yield "name", self.name, ""
+        yield "group", self.group, "default"
+        yield "description", self.description, ""
+        yield "progress", round(self.progress, 1), 0.0
+
+    def update(self, completed_steps: int | None = None, total_steps: int | None = -1) -> None:
+        """Complete so many steps *more*, as Textual means it; set the total, -1 leaves that."""
+        if completed_steps is not None:
+            self.advance(completed_steps)
+        if total_steps != -1:
+            self.total_steps = None if total_steps is None else max(0, total_steps)
+
+    # -- its life ------------------------------------------------------------------------------
+
+    def _start(  # type: ignore[override]  # Textual's, which its manager calls
+        self, app: App[Any], done_callback: Callable[[Worker[Any]], object] | None = None
+    ) -> None:
+        """Run it; when it has ended, ``done_callback(worker)`` is called on the app's loop."""
+        if self._place is not None or self.is_finished:
+            return
+        if done_callback is not None:
+            self._when_ended(done_callback)
+        self._app = app
+        self.start()
+
+    def _when_ended(self, callback: Callable[[Worker[Any]], object]) -> None:
+        """Have ``callback(worker)`` called on the loop that runs here, soon after the end."""
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            try:
+                loop.call_soon_threadsafe(callback, self)
+            except RuntimeError:
+                pass  # the app has ended before us
+
+        self.stopped._subscribe(tell)
+
+    def _be_placed(self) -> None:
+        assert self._app is not None
+        with self._app._context():  # what runs knows its app, by a context variable
+            super()._be_placed()
+
+    async def _work_as_guest(self) -> Any:
+        if not self._code.is_async:
+            raise WorkerError("Request to run a non-async function as an async worker")
+        return await super()._work_as_guest()
+
+    def _hand_over(self, failure: Failure) -> None:
+        error, app = failure.look(), self._app  # not to be logged, whoever looks at it
+        assert app is not None
+        if not self.exit_on_error:
+            return
+
+        def exit_app() -> None:
+            try:
+                raise WorkerFailed(error) from error
+            except WorkerFailed as failed:  # Textual prints the one that is being handled
+                app._handle_exception(failed)
+
+        if threading.get_ident() == app._thread_id:
+            exit_app()
+        else:
+            app.call_later(exit_app)
+
+
+def _root() -> Job[Any]:
+    """The worker of the thread that we are at home in. Textual's workers have no children."""
+    top = current()
+    for node in top._ancestors():
+        top = node
+    return top

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic, sleep
 from typing import Any, Self
 from weakref import ref
@@ -42,6 +42,17 @@ class _Tree:
         self.lock = threading.RLock()
         self.live: dict[Node, None] = {}  # what was started and has not ended
         self.closing: dict[object, str] = {}  # why nothing may start now, by who says so
+        # Who wants to hear of each node that has begun, ended, or made progress, and of which run.
+        # Called on any thread, without a lock. Single operations; read through .copy().
+        self.watchers: dict[object, Callable[[Any, Life], object]] = {}
+
+    def tell_watchers(self, node: Node, life: Life) -> None:
+        """Something has become of a node. An error in a watcher is logged."""
+        for watcher in self.watchers.copy().values():
+            try:
+                watcher(node, life)
+            except Exception as error:
+                node._log_error("A watcher of %s raised", error)
 
     def keep_only(self, survivors: list[Any]) -> None:
         """We are in the child of a fork: everything else that ran is gone without an end."""

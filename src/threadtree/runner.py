@@ -112,6 +112,8 @@ class Runner(EventLoop):
             run.state = WorkerState.RUNNING
             tree.live[self] = None
             is_late = self._join_parent()
+        if tree.watchers:
+            tree.tell_watchers(self, run)
         if is_late or run.please_stop:  # the others were asked; who comes later is asked at once
             self._ask()
         return True
@@ -293,6 +295,8 @@ class Runner(EventLoop):
         run.thread = None
         assert run.outcome is not None
         run.state = run.outcome.state
+        if tree.watchers:
+            tree.tell_watchers(self, run)
 
     def _let_go(self, run: Run) -> None:
         """Whoever waits for the end may go on."""

@@ -161,6 +161,8 @@ class Tracked(Heeding[T_co]):
         for node in self._ancestors():
             if node is not self.node and _will_hear(node, PROGRESS_CHANGED):
                 node._post(Event(PROGRESS_CHANGED, message, target=self))
+        if tree.watchers:
+            tree.tell_watchers(self, self._life)
         if _sums(self._parent):
             self._parent._note_progress()
 

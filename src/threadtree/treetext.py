@@ -6,7 +6,7 @@ from typing import Any
 
 from .node import tree as live_tree
 
-__all__ = ["tree"]
+__all__ = ["roots", "tree"]
 
 
 def tree() -> str:
@@ -21,7 +21,7 @@ def tree() -> str:
       client: RUNNING
     """
     lines = []
-    pending: list[tuple[Any, int]] = [(root, 0) for root in reversed(_roots())]
+    pending: list[tuple[Any, int]] = [(root, 0) for root in reversed(roots())]
     while pending:
         node, depth = pending.pop()
         lines.append(f"{'  ' * depth}{node.name}: {_description(node)}")
@@ -29,15 +29,15 @@ def tree() -> str:
     return "\n".join(lines)
 
 
-def _roots() -> list[Any]:
+def roots() -> list[Any]:
     """The topmost ancestor of each live node, in the order in which they started."""
-    roots: dict[Any, None] = {}
+    found: dict[Any, None] = {}
     for node in live_tree.live.copy():
         top = node
         for ancestor in node._ancestors():
             top = ancestor
-        roots[top] = None
-    return list(roots)
+        found[top] = None
+    return list(found)
 
 
 def _description(node: Any) -> str:

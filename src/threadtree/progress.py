@@ -74,7 +74,8 @@ def show(
     subject.hide(worker)
     tree.watchers[worker] = painter.note
     try:
-        with _logging_through(picture):
+        # What is printed is redirected before anybody draws, and until nobody does any more.
+        with _logging_through(picture), picture:
             worker.start()
             try:
                 yield
@@ -95,7 +96,7 @@ class _Change(NamedTuple):
 
 
 class _Picture(Protocol):
-    """How changes are shown. By the painter's thread alone."""
+    """How changes are shown: by the painter's thread, between enter and exit by who wants it."""
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *error: object) -> None: ...
@@ -138,21 +139,19 @@ class _Painter:
 
         worker: Any = current()
         self._worker = worker  # from here on it is woken; what came before is there
-        with self._picture as picture:
-            try:
-                while True:
-                    self._take_in()
-                    picture.draw()
-                    worker.wait_timeout(self._interval)
-                    tick = monotonic() + _TICK if picture.is_ticking else FOREVER
-                    worker.wait_for(self, tick)
-            finally:
-                self._take_in()
-                picture.draw()
+        try:
+            while True:
+                self._draw()
+                worker.wait_timeout(self._interval)
+                tick = monotonic() + _TICK if self._picture.is_ticking else FOREVER
+                worker.wait_for(self, tick)
+        finally:
+            self._draw()
 
-    def _take_in(self) -> None:
+    def _draw(self) -> None:
         while self._changes:
             self._picture.show(self._changes.popleft())
+        self._picture.draw()
 
 
 class _Subject:

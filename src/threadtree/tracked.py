@@ -139,9 +139,9 @@ class Tracked(Heeding[T_co]):
             case bool():
                 self.advance()
             case int():
-                self.update(completed_steps=item)
+                Tracked.update(self, item)
             case (int() as completed, int() | None as total):
-                self.update(completed, total)
+                Tracked.update(self, completed, total)
             case _:
                 self.advance()
 

@@ -22,11 +22,11 @@ __all__ = ["WorkerManager"]
 class WorkerManager(_WorkerManager):
     """The workers of an app that have not ended; ``app.workers``, where it is Textual's own.
 
-    (From Textual.)
+    Of more than ``limit`` workers, the others wait for their turn. (From Textual.)
     """
 
-    def __init__(self, app: App[Any]) -> None:
-        super().__init__(parent=False)
+    def __init__(self, app: App[Any], *, limit: int | None = None) -> None:
+        super().__init__(parent=False, limit=limit)
         self._app = app
 
     def __rich_repr__(self) -> rich.repr.Result:

@@ -64,7 +64,7 @@ def endless(path):
     while True:
         step += 1
         yield step, 1_000_000
-        sleep(0.001)
+        sleep(0.02)  # Pilot waits until the process is idle
 
 
 @in_asyncio

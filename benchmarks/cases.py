@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from .contenders import BARE, MO_THREADS, PYKKA, PYTHREADWORKER, THREADTREE, Contender
+from .contenders import ASYNC, BARE, MO_THREADS, PYKKA, PYTHREADWORKER, THREADTREE, Contender
 from .gauges import Numbers, duration, idle_cpu, import_time, lateness, memory, till_lateness
 
 Round = dict[str, Numbers]
@@ -221,6 +221,42 @@ _ALL = [
         "The CPU time of the process while its main thread sleeps for these 2 s.",
         partial(idle_cpu, function="idle_waits"),
         contenders=(THREADTREE, MO_THREADS),
+    ),
+    Case(
+        "pool_one_by_one",
+        "{size:,} times `Pool.submit(f).result()`, one after another",
+        5_000,
+        100,
+        (most_cost(1.3, BARE),),
+        "Pools of 4 threads. Bare Python: `ThreadPoolExecutor`.",
+        contenders=(THREADTREE, BARE),
+    ),
+    Case(
+        "pool_at_once",
+        "{size:,} times `Pool.submit(f)` at once, then all `result()`",
+        5_000,
+        100,
+        (most_cost(1.3, BARE),),
+        "Likewise.",
+        contenders=(THREADTREE, BARE),
+    ),
+    Case(
+        "run_task",
+        "{size:,} tasks in a thread, one after another, from the start to the result",
+        2_000,
+        50,
+        (most_cost(1.5, ASYNC),),
+        "Beside threadtree's own `async_(f).get()`.",
+        contenders=(THREADTREE, ASYNC),
+    ),
+    Case(
+        "advance",
+        "{size:,} times `task.advance()`",
+        1_000_000,
+        10_000,
+        (most_cost(2, BARE),),
+        "By one thread. Bare Python: a method that takes a lock and adds.",
+        contenders=(THREADTREE, BARE),
     ),
 ]
 

@@ -28,15 +28,17 @@ class Contender:
         raise LookupError(f"{self.name} has no {name}")
 
 
-THREADTREE = Contender(
-    "threadtree", ("worker_api", "thread_api"), "threadtree", ("src", "compat/worker/src")
-)
+_OURS = ("src", "compat/worker/src")
+THREADTREE = Contender("threadtree", ("worker_api", "thread_api", "task_api"), "threadtree", _OURS)
+ASYNC = Contender("async_", ("async_api",), "threadtree", _OURS)
 PYTHREADWORKER = Contender("pythreadworker", ("worker_api",), "worker")
 MO_THREADS = Contender("mo-threads", ("thread_api",), "mo_threads")
 PYKKA = Contender("pykka", ("pykka_actors",), "pykka")
 BARE = Contender("bare Python", ("bare",), "queue, threading")
 
-CONTENDERS = {each.name: each for each in (THREADTREE, PYTHREADWORKER, MO_THREADS, PYKKA, BARE)}
+CONTENDERS = {
+    each.name: each for each in (THREADTREE, PYTHREADWORKER, MO_THREADS, PYKKA, BARE, ASYNC)
+}
 
 
 def task(i: int) -> int:

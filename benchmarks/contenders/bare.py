@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from queue import Queue, SimpleQueue
 from sched import scheduler
-from threading import Semaphore, Thread
+from threading import Lock, Semaphore, Thread
 from time import monotonic, sleep
 from typing import Any
 
@@ -153,3 +154,37 @@ def tills(n: int, land: Callable[[float], None]) -> None:
         due = monotonic() + span
         sleep(span)
         land(due)
+
+
+def pool_one_by_one(n: int) -> Iterator[None]:
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(task, 0).result()
+        yield
+        for i in range(n):
+            assert pool.submit(task, i).result() == i
+
+
+def pool_at_once(n: int) -> Iterator[None]:
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(task, 0).result()
+        yield
+        futures = [pool.submit(task, i) for i in range(n)]
+        assert [future.result() for future in futures] == list(range(n))
+
+
+class Count:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.value = 0
+
+    def advance(self, steps: int = 1) -> None:
+        with self._lock:
+            self.value += steps
+
+
+def advance(n: int) -> Iterator[None]:
+    counting = Count()
+    yield
+    for _ in range(n):
+        counting.advance()
+    assert counting.value == n

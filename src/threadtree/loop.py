@@ -78,6 +78,12 @@ class EventLoop(Addressee):
         if run.mailbox.queue or run.attention or run.paused:
             self._loop(NOTHING, 0.0)
 
+    def _has_nothing_to_hear(self, name: str) -> bool:
+        """Whether a turn of the loop, with one event of this name queued, would do nothing."""
+        run = self._own_run()
+        busy = run.mailbox.queue or run.attention or run.paused or run.waits
+        return not busy and name not in self.listeners
+
     @property
     def word(self) -> Condition:
         """True when waits should end, as we were asked to; never true where they raise."""

@@ -7,13 +7,14 @@ own URLs and directories. Everything that goes on at the same time is a worker::
     main                    waits; here Ctrl-C arrives, and stops the tree
     └─ downloader           starts the others, and waits for the manager
        ├─ server-lib        a file server, one for each directory; a child for each connection
-       ├─ display           draws what it hears on the channel of progress
+       ├─ display           says what it hears on the channel of progress
        ├─ manager           hands out jobs, and failed ones again, later
-       │  ├─ download-1     fetches one file at a time, and verifies it
-       │  └─ download-2 ...
+       │  ├─ abc.py         a task, which fetches this file, and verifies it
+       │  └─ ...            no more than four at a time
        └─ keys              reads p, r and q from the terminal
 
 One module for each idea: ``sources`` says what is to be downloaded, ``server``, ``fetch``,
-``manager``, ``display`` (and ``bars``, if rich is there) and ``keys`` are the workers above,
-``blocking`` lets a stop reach them in a socket or at a terminal, and ``program`` puts it together.
+``manager``, ``display`` and ``keys`` are the workers above, ``blocking`` lets a stop reach them in
+a socket or at a terminal, and ``program`` puts it together. On a terminal, if rich is there, the
+tree is drawn live, with a bar for each file.
 """

@@ -1,17 +1,20 @@
-"""What the user sees while it goes on: a worker that hears the channel of progress."""
+"""What the user sees while it goes on: lines from a worker that hears the channel of progress, and
+on a terminal the tree of all workers, with a bar for each file."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 
-from threadtree import Event, listen, wait_forever
+from threadtree import Event, Job, listen, progress, wait_forever
 
-__all__ = ["Display", "Lines", "amount", "display_for_terminal", "say"]
+__all__ = ["Display", "amount", "picture_of", "say"]
 
 
 class Display:
-    """Draws what happens to the files, one method for each event. :meth:`run` is the task."""
+    """Says what happens to the files, one method for each event. :meth:`run` is the task."""
 
     def __init__(self, jobs: int, hint: str = "") -> None:
         self.jobs = jobs
@@ -20,71 +23,47 @@ class Display:
         self.bytes = 0
 
     def run(self) -> None:
-        """Draw until a stop, which comes behind all that was published before."""
-        for name in ("BEGUN", "BYTES", "FETCHED", "RETRY", "GIVEN_UP", "PAUSED", "RESUMED"):
+        """Go on until a stop, which comes behind all that was published before."""
+        for name in ("FETCHED", "RETRY", "GIVEN_UP", "PAUSED", "RESUMED"):
             listen(getattr(self, f"on_{name.lower()}"), name)
+        if self.hint:
+            say(self.hint)
         wait_forever()
-
-    def on_begun(self, event: Event) -> None:
-        """A download worker has begun with a file; the data is the job, and the size if known."""
-
-    def on_bytes(self, event: Event) -> None:
-        """A download worker has received so many bytes."""
 
     def on_fetched(self, event: Event) -> None:
         """A file is there, and was verified; the data is the job and the size."""
+        tenths = 10 * self.done // self.jobs
         self.done += 1
         self.bytes += event.data[1]
+        if 10 * self.done // self.jobs > tenths:
+            say(f"{self.done} of {self.jobs} files, {amount(self.bytes)}")
 
     def on_retry(self, event: Event) -> None:
         """An attempt failed; the data is the job, why, and the seconds until the next one."""
         job, reason, pause = event.data
-        self.write(f"{job.url}: {reason}; again in {pause:g} s")
+        say(f"{job.url}: {reason}; again in {pause:g} s")
 
     def on_given_up(self, event: Event) -> None:
         """A file was given up; the data is the job, and why."""
         job, reason = event.data
         self.done += 1
-        self.write(f"{job.url}: {reason}; given up")
+        say(f"{job.url}: {reason}; given up")
 
     def on_paused(self, event: Event) -> None:
         """The downloads rest."""
-        self.write("paused")
+        say("paused")
 
     def on_resumed(self, event: Event) -> None:
         """They go on."""
-        self.write("resumed")
-
-    def write(self, line: str) -> None:
-        """Show a line of text."""
-        say(line)
+        say("resumed")
 
 
-class Lines(Display):
-    """Plain lines, some ten until the end: for a pipe, a log file, a terminal without rich."""
-
-    def run(self) -> None:
-        if self.hint:
-            say(self.hint)
-        super().run()
-
-    def on_fetched(self, event: Event) -> None:
-        tenths = 10 * self.done // self.jobs
-        super().on_fetched(event)
-        if 10 * self.done // self.jobs > tenths:
-            say(f"{self.done} of {self.jobs} files, {amount(self.bytes)}")
-
-
-def display_for_terminal(jobs: int, hint: str) -> Display:
-    """Bars on a terminal if rich is installed, else lines."""
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        try:
-            from .bars import Bars
-        except ImportError:
-            pass  # no rich; it does without
-        else:
-            return Bars(jobs, hint)
-    return Lines(jobs, hint)
+def picture_of(worker: Job[object]) -> AbstractContextManager[None]:
+    """The live tree below a worker, on a terminal, if rich is installed; nothing elsewhere."""
+    is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if is_terminal and find_spec("rich") is not None:
+        return progress.show(nodes=[worker])
+    return nullcontext()
 
 
 def say(line: str) -> None:

@@ -1,23 +1,26 @@
-"""The manager, which hands out the jobs, and the download workers below it, which do them."""
+"""The manager, which hands out the jobs, and the tasks below it, which do them, one for a file."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
 
 from threadtree import (
     Channel,
     Event,
-    Worker,
-    create_worker,
+    WorkerManager,
     current,
+    get_current_worker,
     later,
     listen,
-    wait_event,
     wait_forever,
     wait_until,
+)
+from threadtree import (
+    Job as Node,
 )
 
 from .fetch import fetch
@@ -45,10 +48,10 @@ class Report:
 
 
 class Manager:
-    """Hands out jobs to download workers, one at a time to each. :meth:`run` is the task.
+    """Has each job done by a task of its own, so many at a time. :meth:`run` is its own task.
 
-    It hears READY, FETCHED and FAILED from them, PAUSE and RESUME from anyone. What happens to
-    the files is published on ``progress``, for whoever wants to show it.
+    It hears FETCHED and FAILED from them, and ENDED of them, PAUSE and RESUME from anyone. What
+    becomes of the files is published on ``progress``, for whoever wants to show it.
     """
 
     def __init__(
@@ -65,62 +68,62 @@ class Manager:
         report.jobs = len(jobs)
         self.report = report
         self._open = deque(jobs)
-        self._ready: deque[Worker[Any]] = deque()
         self._attempts: Counter[Job] = Counter()
         self._progress = progress
-        self._workers = min(workers, len(jobs))
+        self._at_a_time = workers
+        self._is_paused = False
         self._timeout = timeout
         self._retries = retries
         self._backoff = backoff
 
     def run(self) -> None:
-        """Have all jobs done. The end of this ends the download workers, however it comes."""
-        for name in ("READY", "FETCHED", "FAILED", "PAUSE", "RESUME"):
+        """Have all jobs done. The end of this ends the downloads, however it comes."""
+        for name in ("ENDED", "FETCHED", "FAILED", "PAUSE", "RESUME"):
             listen(getattr(self, f"_on_{name.lower()}"), name)
-        for n in range(self._workers):
-            create_worker(self._download, current(), name=f"download-{n + 1}")
+        current().total_steps = self.report.jobs
+        self._downloads = WorkerManager()  # whose tasks are our children
+        self._hand_out()
         if not self.report.complete:
             wait_until(lambda event: self.report.complete)
 
-    # -- in the threads of the download workers --------------------------------------------------
+    # -- in the threads of the downloads ---------------------------------------------------------
 
-    def _download(self, manager: Worker[Any]) -> None:
-        """The task of a download worker: ask for a job, do it, tell how it went; and so on."""
-        while True:
-            manager.fire("READY")
-            job: Job = wait_event("JOB")
-            try:
-                size = self._attempt(job)
-            except Exception as error:
-                if current().please_stop:
-                    wait_forever()  # it was the stop that cut the connection: here it takes effect
-                manager.fire("FAILED", (job, error))
-            else:
-                manager.fire("FETCHED", (job, size))
-
-    def _attempt(self, job: Job) -> int:
-        publish = self._progress.pub
-        return fetch(
-            job,
-            self._timeout,
-            on_begin=lambda size: publish("BEGUN", (job, size)),
-            on_bytes=lambda count: publish("BYTES", count),
-        )
+    def _download(self, manager: Node[Any], job: Job) -> None:
+        """Do a job, and tell how it went."""
+        me = get_current_worker()
+        try:
+            size = fetch(
+                job,
+                self._timeout,
+                on_begin=lambda size: me.update(total_steps=size),
+                on_bytes=me.advance,
+            )
+        except Exception as error:
+            if me.please_stop:
+                wait_forever()  # it was the stop that cut the connection: here it takes effect
+            manager.fire("FAILED", (job, error))
+        else:
+            manager.fire("FETCHED", (job, size))
 
     # -- in the manager's thread -------------------------------------------------------------
 
-    def _on_ready(self, event: Event) -> None:
-        """A download worker has nothing to do."""
-        self._ready.append(event.target)  # type: ignore[arg-type]
-        self._hand_out()
-
     def _hand_out(self) -> None:
-        while self._ready and self._open:
-            self._ready.popleft().fire("JOB", self._open.popleft())
+        """Begin as many as may be. Not with the limit of the tasks' own manager: what rests in its
+        line would begin in a pause."""
+        manager = current()
+        while self._open and not self._is_paused and len(self._downloads) < self._at_a_time:
+            job = self._open.popleft()
+            task = self._downloads.run(self._download, manager, job, name=job.path.name)
+            task.stopped.then(partial(manager.fire, "ENDED"))
+
+    def _on_ended(self, event: Event) -> None:
+        """A download has ended, and made room."""
+        self._hand_out()
 
     def _on_fetched(self, event: Event) -> None:
         """A file is there."""
         job, size = event.data
+        current().advance()
         self.report.fetched[job] = size
         self._progress.pub("FETCHED", (job, size))
 
@@ -135,6 +138,7 @@ class Manager:
             later(self._try_again, job, timeout=pause)
         else:
             times = "once" if attempts == 1 else f"{attempts} times"
+            current().advance()
             self.report.failed[job] = reason = f"{_reason(error)}; tried {times}"
             self._progress.pub("GIVEN_UP", (job, reason))
 
@@ -143,15 +147,18 @@ class Manager:
         self._hand_out()
 
     def _on_pause(self, event: Event) -> None:
-        """Have the download workers rest: each at the end of the piece that it is receiving."""
-        for worker in current().children:
-            worker.pause()
+        """Have the downloads rest: each at the end of the piece that it is receiving."""
+        self._is_paused = True
+        for task in self._downloads:
+            task.pause()
         self._progress.pub("PAUSED")
 
     def _on_resume(self, event: Event) -> None:
         """Have them go on."""
-        for worker in current().children:
-            worker.resume()
+        self._is_paused = False
+        for task in self._downloads:
+            task.resume()
+        self._hand_out()
         self._progress.pub("RESUMED")
 
 

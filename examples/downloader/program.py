@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from threadtree import Channel, Worker, WorkerCancelled, create_worker, current
 
-from .display import amount, display_for_terminal, say
+from .display import Display, amount, picture_of, say
 from .keys import keys_available, read_keys
 from .manager import Manager, Report
 from .server import FileServer
@@ -54,8 +54,7 @@ def _download(options: Options, report: Report) -> None:
     progress = Channel()
     with_keys = keys_available()
     hint = "keys: p pause, r resume, q quit" if with_keys else ""
-    display = display_for_terminal(len(jobs), hint)
-    progress.sub(create_worker(display.run, name="display"))
+    progress.sub(create_worker(Display(len(jobs), hint).run, name="display"))
     say(f"downloading {_files(len(jobs))}, {options.workers} at a time, into {options.to}")
     task = Manager(
         jobs,
@@ -66,11 +65,12 @@ def _download(options: Options, report: Report) -> None:
         retries=options.retries,
         backoff=options.backoff,
     )
-    manager = create_worker(task.run, print_traceback=False, name="manager")
-    if with_keys:
-        pause, resume = partial(manager.fire, "PAUSE"), partial(manager.fire, "RESUME")
-        create_worker(read_keys, {"p": pause, "r": resume, "q": current().stop}, name="keys")
-    manager.get()
+    with picture_of(current()):
+        manager = create_worker(task.run, print_traceback=False, name="manager")
+        if with_keys:
+            pause, resume = partial(manager.fire, "PAUSE"), partial(manager.fire, "RESUME")
+            create_worker(read_keys, {"p": pause, "r": resume, "q": current().stop}, name="keys")
+        manager.get()
 
 
 def _plan(options: Options) -> tuple[list[FileServer], list[Job]]:

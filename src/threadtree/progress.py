@@ -95,6 +95,11 @@ class _Change(NamedTuple):
     progress: float  # in percent
 
 
+# What stood in the place of the standard streams. ``print`` does not hold the stream that it writes
+# to: were that dropped as a picture ends, another thread that is printing would crash the process.
+_in_use: Final[deque[tuple[TextIO, TextIO]]] = deque(maxlen=16)
+
+
 class _Picture(Protocol):
     """How changes are shown: by the painter's thread, between enter and exit by who wants it."""
 
@@ -258,6 +263,7 @@ class _Live:
 
     def __enter__(self) -> _Live:
         self._live.__enter__()
+        _in_use.append((sys.stdout, sys.stderr))
         return self
 
     def __exit__(self, *error: Any) -> None:

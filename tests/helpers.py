@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from threadtree import Worker
+from threadtree import ProgressChanged, StateChanged, Worker
 
 LIMIT = 10.0  # seconds: no wait of a test that passes comes near it
 
@@ -29,6 +29,24 @@ def running(task: Callable[..., Any] | None = None, **options: Any) -> Iterator[
         yield worker
     finally:
         worker.stop().join(LIMIT)
+
+
+class Sink:
+    """A node of tasks that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+
+    def post_message(self, message: Any) -> None:
+        self.messages.append(message)
+
+    @property
+    def states(self) -> list[Any]:
+        return [m.state for m in self.messages if isinstance(m, StateChanged)]
+
+    @property
+    def progress(self) -> list[int]:
+        return [m.completed_steps for m in self.messages if isinstance(m, ProgressChanged)]
 
 
 def in_threads(*functions: Callable[[], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from tests.helpers import LIMIT, Flag, Sink, hectic_switching, in_threads, running
 from threadtree import (
     ProgressChanged,
     StateChanged,
@@ -20,18 +20,6 @@ from threadtree import (
     wait_forever,
 )
 from threadtree.tally import Tally
-
-
-class Sink:
-    def __init__(self):
-        self.messages = []
-
-    def post_message(self, message):
-        self.messages.append(message)
-
-    @property
-    def progress(self):
-        return [m.completed_steps for m in self.messages if isinstance(m, ProgressChanged)]
 
 
 def test_sixteen_threads_advance_one_task_a_million_times_exactly():

@@ -16,12 +16,11 @@ import weakref
 import pytest
 
 import threadtree
-from tests.helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
+from tests.helpers import LIMIT, Flag, Sink, hectic_switching, in_a_wait, in_threads, running
 from threadtree import (
     DeadlockError,
     MainThread,
     NoActiveWorker,
-    StateChanged,
     Task,
     Worker,
     WorkerCancelled,
@@ -43,20 +42,6 @@ from threadtree import (
 
 PENDING, RUNNING = WorkerState.PENDING, WorkerState.RUNNING
 SUCCESS, ERROR, CANCELLED = WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED
-
-
-class Sink:
-    """A node that keeps what it is told."""
-
-    def __init__(self):
-        self.messages = []
-
-    def post_message(self, message):
-        self.messages.append(message)
-
-    @property
-    def states(self):
-        return [m.state for m in self.messages if isinstance(m, StateChanged)]
 
 
 def boom():

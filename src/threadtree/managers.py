@@ -22,16 +22,15 @@ from collections.abc import (
 )
 from functools import partial, reduce
 from operator import and_
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from . import gathering
-from .blocks import Block
+from .collective import Collective
 from .jobs import Job
 from .messages import Host
 from .node import ask_all
 from .outcomes import Failure
-from .parking import FOREVER, deadline_after
+from .parking import deadline_after
 from .signals import DONE
 from .tasks import Task, innermost, parent_of
 
@@ -52,7 +51,7 @@ class _Place(enum.Enum):
     STARTED = "it runs"
 
 
-class WorkerManager:
+class WorkerManager(Collective):
     """Runs tasks, and knows those that have not ended: iterate over it, or take its ``len()``.
 
     ``node`` is told of the tasks' states and progress; see :class:`Task`. Of more than ``limit``
@@ -95,7 +94,7 @@ class WorkerManager:
         self._lock = threading.RLock()
         self._places: dict[Task[Any], _Place] = {}
         self._line: deque[Task[Any]] = deque()  # those IN_LINE, in their order
-        self._block: Block | None = None
+        self._block = None
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -273,45 +272,6 @@ class WorkerManager:
             self._block.failures.append(failure)
         self.cancel_all()
 
-    # -- those that have not ended ---------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[Task[Any]]:
-        return iter(self._places.copy())
-
-    def __reversed__(self) -> Iterator[Task[Any]]:
-        return iter(list(self)[::-1])
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, task: object) -> bool:
-        return task in self._places
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} tasks>"
-
-    def cancel_all(self) -> list[Task[Any]]:
-        """Cancel them all. Gives those that were there. Any thread."""
-        return self._cancel(list(self))
-
-    def cancel_group(self, group: str) -> list[Task[Any]]:
-        """Cancel those of a group. Gives them. Any thread. (From Textual.)"""
-        return self._cancel([task for task in self if task.group == group])
-
-    def cancel_node(self, node: object) -> list[Task[Any]]:
-        """Cancel those of a node. Gives them. Any thread. (From Textual.)"""
-        return self._cancel([task for task in self if task.node is node])
-
-    def _cancel(self, tasks: list[Task[Any]]) -> list[Task[Any]]:
-        for task in reversed(tasks):  # the newest first: none of them starts when its rival ends
-            task.cancel()
-        return tasks
-
-    # -- waiting ---------------------------------------------------------------------------------
-
     def map(
         self, function: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None
     ) -> Iterator[T]:
@@ -325,91 +285,6 @@ class WorkerManager:
             self.run(function, *args, exit_on_error=False) for args in zip(*iterables, strict=False)
         ]
         return (gathering.result_by(task, deadline) for task in tasks)
-
-    def wait_all(self, timeout: float | None = None) -> list[Any]:
-        """:func:`threadtree.wait_all` of the block's tasks, or of those that have not ended."""
-        return gathering.wait_all(self._those(), timeout)
-
-    def wait_any(self, timeout: float | None = None) -> Any:
-        """:func:`threadtree.wait_any` of the same."""
-        return gathering.wait_any(self._those(), timeout)
-
-    def as_completed(self, timeout: float | None = None) -> Iterator[Any]:
-        """:func:`threadtree.as_completed` of the same."""
-        return gathering.as_completed(self._those(), timeout)
-
-    def _those(self) -> list[Task[Any]]:
-        block = self._block
-        return list(self) if block is None else block.tasks.copy()
-
-    async def wait_for_complete(self, tasks: Iterable[Task[Any]] | None = None) -> None:
-        """Wait, in asyncio, for these tasks, by default all that have not ended.
-
-        Raises what ``task.wait()`` raises, of the first that has not ended well. (From Textual.)
-        """
-        for task in list(self) if tasks is None else list(tasks):
-            await task.wait()
-
-    # -- a block ---------------------------------------------------------------------------------
-
-    def _enter(self) -> Self:
-        with self._lock:
-            if self._block is not None:
-                raise RuntimeError("this manager is in a with block already; make another")
-            self._block = Block()
-        return self
-
-    def __enter__(self) -> Self:
-        return self._enter()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            if error is not None:
-                self.cancel_all()
-            self._wait_until_over()
-        except BaseException:  # we were ended ourselves; the tasks end first
-            self.cancel_all()
-            self._wait_until_over()
-            raise
-        finally:
-            block, self._block = self._block, None
-        if block is not None:
-            block.conclude(error)
-
-    def _wait_until_over(self) -> None:
-        while pending := [task for task in self if not task.is_finished]:
-            pending[0]._outcome_by(FOREVER)
-
-    async def __aenter__(self) -> Self:
-        return self._enter()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            if error is not None:
-                self.cancel_all()
-            await self._until_over()
-        except BaseException:
-            self.cancel_all()
-            await self._until_over()
-            raise
-        finally:
-            block, self._block = self._block, None
-        if block is not None:
-            block.conclude(error)
-
-    async def _until_over(self) -> None:
-        while pending := [task for task in self if not task.is_finished]:
-            await pending[0]._outcome_in_asyncio(pending[0]._started_run())
 
 
 def _policy(exclusive: Any) -> Policy | None:

@@ -439,7 +439,7 @@ class Runner(EventLoop):
         return run.outcome
 
     # The order in which a run ends.
-    _steps_of_the_end: tuple[Callable[[Any, Run], None], ...] = (
+    _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         _end_children,
         _handle_leftovers,
         _announce,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
 from .errors import WorkerError, WorkerExit, WorkerFailed
@@ -388,7 +388,7 @@ class Task(Tracked[T_co]):
                 self._log_error("The on_error of task %s raised", error)
 
     _last_steps = (Runner._vanish, Tracked._tell_state, Runner._let_go)
-    _steps_of_the_end = (
+    _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         Runner._end_children,
         Runner._handle_leftovers,
         Tracked._close_reports,

@@ -7,6 +7,7 @@ import contextvars
 import gc
 import sysconfig
 import threading
+import weakref
 
 import pytest
 
@@ -240,6 +241,42 @@ def test_events_of_a_foreign_thread_are_handled_by_its_loop():
 
     in_threads(run)
     assert got == [1]
+
+
+def test_the_listeners_of_a_loops_thread_run_in_the_context_of_nobody():
+    """Not in that of who first awaited there: it is not theirs, and would be kept for good."""
+    variable = contextvars.ContextVar("variable", default="nobody's")
+    got = []
+
+    class Kept:
+        pass
+
+    async def main():
+        me = current()
+        came = asyncio.Event()
+
+        def hear(event):
+            got.append(variable.get())
+            came.set()
+
+        async def first():
+            kept = Kept()
+            variable.set(kept)
+            await async_(me.fire, "HELLO")
+            return weakref.ref(kept)
+
+        me.listen(hear, "HELLO")
+        link = await asyncio.create_task(first())
+        await came.wait()
+        return link
+
+    def run():
+        link = asyncio.run(main())
+        gc.collect()
+        got.append(link())
+
+    in_threads(run)
+    assert got == ["nobody's", None]
 
 
 def test_a_closed_loop_is_a_clear_error():

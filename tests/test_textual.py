@@ -1,23 +1,28 @@
 """threadtree.textual in the place of Textual's own worker modules, and beside them.
 
-A copy of the installed Textual, its three worker modules replaced by ours, is put through the tests
-of workers. So is Textual as it is: that shows that the tests say what Textual does.
+A copy of the installed Textual, its three worker modules replaced by ours, is put through Textual's
+own tests of workers, and through textual_workers.py. So is Textual as it is: that shows that the
+tests say what Textual does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import weakref
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import threadtree
+from tests.helpers import LIMIT, Flag
 
 pytestmark = pytest.mark.skipif(find_spec("textual") is None, reason="Textual is not installed")
 
@@ -57,27 +62,43 @@ def textuals_tests(tmp_path_factory):
     return next(there.glob("*/tests/workers"))
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("is_replaced", [True, False], ids=["ours", "its own"])
-def test_textuals_own_tests_of_workers_pass(replaced, textuals_tests, is_replaced):
-    """With our modules; and, to show that these tests can be run here, with its own."""
-    which = "import textual.worker as w; print('threadtree' in w.Worker.__mro__[1].__module__)"
+@pytest.fixture(params=["ours", "its own"])
+def environment(request, replaced):
+    """One in which Textual has our workers, or its own."""
+    is_replaced = request.param == "ours"
     environment = os.environ | {"PYTHONPATH": source_paths(*[replaced] * is_replaced)}
-    arguments = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto"]
+    which = "import textual.worker as w; print('threadtree' in w.Worker.__mro__[1].__module__)"
     asked = subprocess.run(
         [sys.executable, "-c", which], env=environment, capture_output=True, text=True
     )
     assert asked.stdout.strip() == str(is_replaced)
+    return environment
+
+
+def passes(tests, environment, *arguments):
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, "-c", os.devnull, textuals_tests],
+        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
+        + [*arguments, str(tests)],
         env=environment,
         capture_output=True,
         text=True,
-        cwd=textuals_tests,
+        cwd=tests.parent,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert " passed" in ended.stdout
-    assert "failed" not in ended.stdout
+    assert "skipped" not in ended.stdout
+
+
+@pytest.mark.timeout(120)
+def test_textuals_own_tests_of_workers_pass(textuals_tests, environment):
+    """With our modules; and, to show that these tests can be run here, with its own."""
+    passes(textuals_tests, environment, "-p", "no:randomly", "-o", "asyncio_mode=auto")
+
+
+@pytest.mark.timeout(120)
+def test_to_its_users_textual_is_the_same(environment):
+    """And under our leak check, too."""
+    passes(ROOT / "tests" / "textual_workers.py", environment, "-p", "no:asyncio", "-W", "error")
 
 
 @pytest.mark.parametrize("first", ["textual", "textual.worker", "threadtree.textual", "threadtree"])
@@ -117,11 +138,16 @@ class NoTextual:
 # -- beside Textual's own, in an app of Textual as it is ----------------------------------------
 
 
-def test_our_workers_run_in_an_app_of_textual_as_it_is():
-    asyncio.run(beside())
+def in_asyncio(test):
+    @wraps(test)
+    def run(*args, **kwargs):
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), LIMIT))
+
+    return run
 
 
-async def beside():
+@in_asyncio
+async def test_our_workers_run_in_an_app_of_textual_as_it_is():
     from textual.app import App
 
     from threadtree.textual import Worker, WorkerState, work
@@ -183,3 +209,155 @@ async def beside():
     await searching.stopped
     assert searching.state is WorkerState.CANCELLED
     assert len(app.workers) == 0
+
+
+@pytest.fixture
+def app():
+    return make_app()
+
+
+def make_app():
+    """An app of Textual as it is, with threads of ours that wait for a sign."""
+    from textual.app import App
+
+    from threadtree.textual import work
+
+    class TheApp(App):
+        def __init__(self):
+            super().__init__()
+            self.begun, self.go_on = Flag(), Flag()
+
+        @work(thread=True, group="g", exclusive=True)
+        def wait(self, what):
+            self.begun.set()
+            self.go_on.wait()
+            return what()
+
+        @work(group="g", exclusive=True)
+        async def be_quick(self):
+            return "quick"
+
+        @work(thread=True)
+        def count_up(self):
+            yield 1, 10
+            self.begun.set()
+            self.go_on.wait()
+            yield 2, 10
+            yield 3, 10
+
+        @work(thread=True)
+        def fail(self):
+            raise ValueError("boom")
+
+    return TheApp()
+
+
+async def set_off(app, worker):
+    await asyncio.to_thread(app.begun.wait)
+    assert worker.is_running
+
+
+@in_asyncio
+async def test_a_thread_that_is_replaced_runs_until_it_has_ended(app):
+    """And the one that takes its place begins then."""
+    async with app.run_test() as pilot:
+        old = app.wait(lambda: "a late result")
+        await set_off(app, old)
+        new = app.be_quick()
+        await pilot.pause()
+        assert (old.state, old.is_cancelled) == (threadtree.WorkerState.RUNNING, True)
+        assert new.state is threadtree.WorkerState.PENDING
+        app.go_on.set()
+        assert await new.wait() == "quick"
+        # It was not cut short. But its result is dropped.
+        assert (old.state, old.is_replaced) == (threadtree.WorkerState.SUCCESS, True)
+        with pytest.raises(threadtree.WorkerCancelled, match="replaced"):
+            await old.wait()
+
+
+@in_asyncio
+async def test_checkpoints_in_a_thread_cut_it_short(app):
+    async with app.run_test():
+        polling = app.wait(lambda: threadtree.checkpoint() or "not cut short")
+        await set_off(app, polling)
+        polling.cancel()
+        app.go_on.set()
+        await polling.stopped
+        assert polling.state is threadtree.WorkerState.CANCELLED
+
+
+@in_asyncio
+async def test_a_generator_counts_and_each_step_is_a_point_to_cut_it_short(app):
+    async with app.run_test():
+        counting = app.count_up()
+        await set_off(app, counting)
+        assert (counting.completed_steps, counting.total_steps) == (1, 10)
+        counting.cancel()
+        app.go_on.set()
+        await counting.stopped
+        assert counting.state is threadtree.WorkerState.CANCELLED
+        assert counting.completed_steps == 2
+
+
+@in_asyncio
+async def test_exclusive_is_exclusive_among_both_kinds(app):
+    async with app.run_test() as pilot:
+        its_own = app.run_worker(asyncio.Event().wait(), group="g")
+        await pilot.pause()
+        assert await app.be_quick().wait() == "quick"
+        assert its_own.is_cancelled
+        ours = app.wait(lambda: None)
+        await set_off(app, ours)
+        app.run_worker(asyncio.sleep(0), group="g", exclusive=True)
+        assert ours.is_cancelled
+        app.go_on.set()
+        await ours.stopped
+
+
+def test_an_error_exits_the_app_and_is_in_no_log(app, caplog):
+    async def run():
+        async with app.run_test():
+            app.fail()
+            await asyncio.wait_for(app._exception_event.wait(), LIMIT)
+
+    with pytest.raises(threadtree.WorkerFailed) as failed:
+        asyncio.run(run())
+    assert str(failed.value.error) == "boom"
+    assert failed.value.__cause__ is failed.value.error
+    gc.collect()
+    assert not caplog.records
+
+
+def test_an_error_after_the_end_of_the_app_is_logged_once_with_where_it_was_begun(app, caplog):
+    async def run():
+        async with app.run_test():
+            worker = app.wait(lambda: 1 / 0)
+            await set_off(app, worker)
+        app.go_on.set()
+        await worker.stopped
+
+    asyncio.run(run())
+    gc.collect()
+    (record,) = caplog.records
+    assert record.exc_info[0] is ZeroDivisionError
+    assert f"started at {__file__}" in record.getMessage()
+
+
+@in_asyncio
+async def test_a_worker_can_be_made_and_started_by_itself(app):
+    from threadtree.textual import Worker
+
+    async with app.run_test():
+        assert await Worker(app, lambda: "by itself", thread=True).start().wait() == "by itself"
+
+
+def test_an_app_that_has_ended_is_collected():
+    async def run():
+        app = make_app()
+        async with app.run_test():
+            await app.be_quick().wait()
+        return weakref.ref(app)
+
+    link = asyncio.run(run())
+    gc.collect()
+    assert link() is None

@@ -9,7 +9,7 @@ who use it.
 from __future__ import annotations
 
 import sys
-from contextvars import copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -43,7 +43,9 @@ def adopt_loop() -> None:
     if loop is None or not isinstance(root, Root) or _owners.get(loop) is root:
         return
     _owners[loop] = root
-    bell = Bell(loop, lambda: root._turn(NOTHING, 0.0), copy_context())
+    # In a context of its own: that of whoever was first to await here is not the thread's, and
+    # would be kept as long as the thread lives.
+    bell = Bell(loop, lambda: root._turn(NOTHING, 0.0), Context())
     root._mailbox.be_woken_by(bell.ring)
     bell.ring()  # for what came before
 

@@ -167,15 +167,23 @@ class WorkerManager(Collective):
         make: Callable[[], Task[Any]],
         is_rival: Callable[[Task[Any]], bool],
         policy: Policy | None,
+        start: bool = True,
     ) -> Task[Any]:
-        """Make a task that runs when its turn comes; or give the one that makes it needless."""
+        """Make a task that runs when its turn comes; or give the one that makes it needless.
+
+        Without ``start``, its turn does not come before it is placed and ``_admit_in_turn``.
+        """
         with self._lock:
             rivals = [t for t in self._places if policy and is_rival(t) and not t.is_finished]
             if policy == "skip" and rivals:
                 return rivals[0]
             task = make()
-            task._be_placed()
-            self._expect(task)
+            if start:
+                task._be_placed()
+            task._before = reduce(and_, [rival.stopped for rival in rivals], DONE)
+            task._belong_to(self, reports=self._on_error is None)
+            task.stopped._subscribe(partial(self._leave, task))
+            self._places[task] = _Place.BEHIND
             ousted = [old for old in rivals if self._gives_way(old, policy)]
             for old in ousted:
                 old._replaced = True
@@ -185,22 +193,16 @@ class WorkerManager(Collective):
         ask_all(ousted)
         if block is not None and block.failures:
             return task.cancel()
-        before = reduce(and_, [rival.stopped for rival in rivals], DONE)
-        if before:
-            self._admit(task)
-        else:
-            before.then(partial(self._admit, task, later=True))
+        if start:
+            self._admit_in_turn(task)
         return task
 
-    def _expect(self, task: Task[Any]) -> None:
-        """Know a task, which is to be admitted."""
-        task._belong_to(self, reports=self._on_error is None)
-        task.stopped._subscribe(partial(self._leave, task))
-        self._places[task] = _Place.BEHIND
-
-    def _expected(self) -> list[Any]:
-        """Those that nobody has said yet when to begin."""
-        return [task for task in self if task._place is None]
+    def _admit_in_turn(self, task: Task[Any]) -> None:
+        """Admit it when those have ended that are to end first."""
+        if task._before:
+            self._admit(task)
+        else:
+            task._before.then(partial(self._admit, task, later=True))
 
     def _parent_of_tasks(self) -> Job[Any] | None:
         return self._parent

@@ -44,16 +44,21 @@ THREAD_TIMEOUT: Final = "has not ended in time"
 """What the TimeoutError of a ``join`` says: ``THREAD_TIMEOUT in str(error)``. (From mo-threads.)"""
 
 
-def origin() -> tuple[str, int]:
-    """File and line of the code that called into the library."""
+def origin(*through: str) -> tuple[str, int]:
+    """File and line of the code that called into the library, if need be through these packages."""
     frame = sys._getframe(1)
-    while _is_ours(frame) and frame.f_back is not None:
+    while frame.f_back is not None and (_is_ours(frame) or _package_of(frame) in through):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
 def _is_ours(frame: FrameType) -> bool:
-    return frame.f_globals.get("__package__") == _PACKAGE
+    return _package_of(frame) == _PACKAGE
+
+
+def _package_of(frame: FrameType) -> str:
+    """The name of the outermost package that the code of a frame stands in."""
+    return (frame.f_globals.get("__package__") or "").partition(".")[0]
 
 
 class Runner(EventLoop):
@@ -434,7 +439,7 @@ class Runner(EventLoop):
         return run.outcome
 
     # The order in which a run ends.
-    _steps_of_the_end: tuple[Callable[[Any, Run], None], ...] = (
+    _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         _end_children,
         _handle_leftovers,
         _announce,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
 from .errors import WorkerError, WorkerExit, WorkerFailed
@@ -24,7 +24,7 @@ from .parking import FOREVER, deadline_after, seconds
 from .pool import active_worker, current
 from .run import Run
 from .runner import Runner, origin
-from .signals import NEVER, Signal
+from .signals import DONE, NEVER, Signal
 from .timers import Timer
 from .tracked import Tracked
 from .works import Work
@@ -142,6 +142,7 @@ class Task(Tracked[T_co]):
         self._late: TimeoutError | None = None  # written by the timer's thread before it asks
         self._manager: WorkerManager | None = None
         self._replaced = False  # by the manager, before it asks
+        self._before = DONE  # goes when those have ended that are to end first; by the manager
         # Where, and in which context, it is to run: written by who starts it, before it may.
         self._place: tuple[Context, AbstractEventLoop | None] | None = None
         self._origin = origin()
@@ -387,7 +388,7 @@ class Task(Tracked[T_co]):
                 self._log_error("The on_error of task %s raised", error)
 
     _last_steps = (Runner._vanish, Tracked._tell_state, Runner._let_go)
-    _steps_of_the_end = (
+    _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         Runner._end_children,
         Runner._handle_leftovers,
         Tracked._close_reports,

@@ -1,9 +1,11 @@
 """Textual's worker API: the names of ``textual.worker``, ``textual.worker_manager`` and
 ``textual.work``, with states that do not lie. Needs ``pip install threadtree[textual]``.
 
-Use it in an app as Textual is, with ``from threadtree.textual import work``; or in the place of the
-three modules of Textual, which it can be imported from while Textual itself is being imported. So
-nothing here is imported before it is asked for.
+In an app of Textual as it is, ``from threadtree.textual import work``. States and messages are of
+this package then: compare with its ``WorkerState``, and handle its ``Worker.StateChanged``; or
+``on_worker_state_changed``, which hears of both kinds. In the place of Textual's three modules, it
+can be imported while Textual itself is being imported. So nothing here is imported before it is
+asked for.
 """
 
 from __future__ import annotations

@@ -7,12 +7,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypedDict, TypeVar, overload
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from textual.app import App
     from textual.dom import DOMNode
 
     from .worker import Worker
@@ -106,33 +104,31 @@ def _call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 def _run(node: DOMNode, call: Callable[[], Any], **options: Any) -> Worker[Any]:
     from .worker_manager import WorkerManager
 
-    app = node.app
-    workers: Any = node.workers
-    is_ours = isinstance(workers, WorkerManager)
-    make = partial(workers._new_worker if is_ours else partial(_run_beside, app), call, node)
+    app, workers = node.app, node.workers
+    if isinstance(workers, WorkerManager):
+        run: Any = node.run_worker
+        return run(call, **options)
     if threading.get_ident() == app._thread_id:
-        return make(**options)  # type: ignore[no-any-return]
-    return app.call_from_thread(make, **options)
+        return _run_beside(node, call, **options)
+    return app.call_from_thread(_run_beside, node, call, **options)
 
 
-def _run_beside(app: App[Any], call: Callable[[], Any], node: DOMNode, **options: Any) -> Any:
+def _run_beside(node: DOMNode, call: Callable[[], Any], **options: Any) -> Worker[Any]:
     """Run a worker in an app with Textual's own manager. That cancels it with its node and the app;
     ours has it wait for those that it replaces."""
-    textuals: Any = app.workers
-    worker = _manager_of(app)._new_worker(call, node, **options)
-    textuals.add_worker(worker, start=False, exclusive=False)
+    textuals: Any = node.workers
+    worker = _manager_beside(node.app)._new_worker(call, node, **options)
+    # With its group, if that is exclusive, it takes the place of Textual's own workers, too.
+    textuals.add_worker(worker, start=False, exclusive=options["exclusive"])
     worker._when_ended(textuals._remove_worker)
     return worker
 
 
-# App -> our manager beside Textual's. Used by the thread of the app alone.
-_managers: WeakKeyDictionary[App[Any], WorkerManager] = WeakKeyDictionary()
-
-
-def _manager_of(app: App[Any]) -> WorkerManager:
+def _manager_beside(app: Any) -> WorkerManager:
+    """Our manager beside the app's own. The app keeps it: they refer to each other."""
     from .worker_manager import WorkerManager
 
-    manager = _managers.get(app)
+    manager: WorkerManager | None = vars(app).get("_threadtree_workers")
     if manager is None:
-        manager = _managers[app] = WorkerManager(app)
+        manager = app._threadtree_workers = WorkerManager(app)
     return manager

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
 
 import rich.repr
 from textual.message import Message
@@ -21,14 +20,18 @@ from ..errors import (
 from ..jobs import Job, T_co
 from ..outcomes import Failure, WorkerState
 from ..pool import active_worker, current, get_current_worker
+from ..run import Run
+from ..runner import Runner, origin
 from ..tasks import Task
 from ..works import ResultType, WorkType
 
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from typing import TypeVar, Unpack
 
     from textual.app import App
     from textual.dom import DOMNode
+
+    from ..managers import WorkerManager
 
     T = TypeVar("T")
 
@@ -45,6 +48,16 @@ __all__ = [
     "active_worker",
     "get_current_worker",
 ]
+
+
+class Options(TypedDict, total=False):
+    """The keywords of a Worker."""
+
+    name: str
+    group: str
+    description: str
+    exit_on_error: bool
+    thread: bool
 
 
 @rich.repr.auto(angular=True)
@@ -92,13 +105,27 @@ class Worker(Task[T_co]):
     # wait for the end of a worker that was only to be made. ``await worker.wait()`` it is.
     __await__ = None  # type: ignore[assignment]
 
+    @overload
+    def __init__(
+        self: Worker[T],
+        node: DOMNode,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Worker[T], node: DOMNode, work: Awaitable[T], **options: Unpack[Options]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Worker[T], node: DOMNode, work: Callable[[], T], **options: Unpack[Options]
+    ) -> None: ...
+    @overload
+    def __init__(self, node: DOMNode, work: None = None, **options: Unpack[Options]) -> None: ...
     def __init__(
         self,
         node: DOMNode,
-        work: Callable[[], Coroutine[Any, Any, T_co]]
-        | Callable[[], T_co]
-        | Awaitable[T_co]
-        | None = None,
+        work: Any = None,
         *,
         name: str = "",
         group: str = "default",
@@ -118,6 +145,7 @@ class Worker(Task[T_co]):
         )
         self.name = name
         self.print_traceback = False
+        self._origin = origin("textual")
         self._app: App[Any] | None = None  # written by who starts it, before it may
         self._created_time = monotonic()
         self._tell_state(self._life)
@@ -130,7 +158,12 @@ class Worker(Task[T_co]):
         yield "progress", round(self.progress, 1), 0.0
 
     def update(self, completed_steps: int | None = None, total_steps: int | None = -1) -> None:
-        """Complete so many steps *more*, as Textual means it; set the total, -1 leaves that."""
+        """Complete so many steps *more*, as Textual means it; set the total, -1 leaves that.
+
+        Without arguments, in the worker's own thread, handle queued events, as in any worker.
+        """
+        if completed_steps is None and total_steps == -1 and current() is self:
+            super().update()
         if completed_steps is not None:
             self.advance(completed_steps)
         if total_steps != -1:
@@ -162,7 +195,7 @@ class Worker(Task[T_co]):
         self.stopped._subscribe(tell)
 
     def _be_placed(self) -> None:
-        assert self._app is not None
+        self._app = self._app or self.node.app
         with self._app._context():  # what runs knows its app, by a context variable
             super()._be_placed()
 
@@ -171,22 +204,44 @@ class Worker(Task[T_co]):
             raise WorkerError("Request to run a non-async function as an async worker")
         return await super()._work_as_guest()
 
+    def _belong_to(self, manager: WorkerManager, reports: bool) -> None:
+        super()._belong_to(manager, reports=False)  # the app shows the error that it exits with
+
     def _hand_over(self, failure: Failure) -> None:
-        error, app = failure.look(), self._app  # not to be logged, whoever looks at it
-        assert app is not None
-        if not self.exit_on_error:
+        """Not yet: the node is told first, while the app still handles messages."""
+
+    def _see_to_error(self, run: Run) -> None:
+        """Have the app exit with it, if it is to. A step of the end."""
+        if not isinstance(run.outcome, Failure):
             return
+        if not self.exit_on_error:
+            run.outcome.look()  # the node has been told, and need not ask
+            return
+        assert self._app is not None
+        loop = self._app._loop
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(self._exit_app, run.outcome)
+        except RuntimeError:
+            pass  # the app has ended before us. As nobody looks at the error, it will be logged
 
-        def exit_app() -> None:
-            try:
-                raise WorkerFailed(error) from error
-            except WorkerFailed as failed:  # Textual prints the one that is being handled
-                app._handle_exception(failed)
+    def _exit_app(self, failure: Failure) -> None:
+        """On the loop of the app."""
+        app = self._app
+        if app is None or not app._running:  # it shows nothing any more
+            failure.report_unseen()
+            return
+        error = failure.look()
+        try:
+            raise WorkerFailed(error) from error
+        except WorkerFailed as failed:  # Textual prints the one that is being handled
+            app._handle_exception(failed)
 
-        if threading.get_ident() == app._thread_id:
-            exit_app()
-        else:
-            app.call_later(exit_app)
+    _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
+        *Task._steps_of_the_end[:-1],
+        _see_to_error,
+        Runner._let_go,
+    )
 
 
 def _root() -> Job[Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import rich.repr
 
+from ..errors import WorkerCancelled
+from ..managers import Policy
 from ..managers import WorkerManager as _WorkerManager
+from ..tasks import Task
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -39,19 +44,16 @@ class WorkerManager(_WorkerManager):
     def add_worker(self, worker: Worker[Any], start: bool = True, exclusive: bool = True) -> None:
         """Add a worker, and start it, if it is not to be started later, by ``start_all()``.
 
-        With ``exclusive``, the workers of its node and group are cancelled, and it starts when they
-        have ended. On the thread of the app. (From Textual.)
+        With ``exclusive``, the workers of its node and group are cancelled now, and it starts when
+        they have ended. On the thread of the app. (From Textual.)
         """
         worker._app = self._app
-        if not start:
-            self._expect(worker)
-            return
 
         def is_rival(other: Any) -> bool:
             return other is not worker and (other.node, other.group) == (worker.node, worker.group)
 
-        is_exclusive = exclusive and worker.group
-        self._take_in(lambda: worker, is_rival, "replace" if is_exclusive else None)
+        policy: Policy | None = "replace" if exclusive and worker.group else None
+        self._take_in(lambda: worker, is_rival, policy, start)
 
     def _new_worker(
         self,
@@ -81,9 +83,10 @@ class WorkerManager(_WorkerManager):
 
     def start_all(self) -> None:
         """Start those that were added with ``start=False``. On the thread of the app."""
-        for worker in self._expected():
-            worker._be_placed()
-            self._admit(worker)
+        for worker in self:
+            if worker._place is None:
+                worker._be_placed()
+                self._admit_in_turn(worker)
 
     def cancel_group(  # type: ignore[override]  # the node comes first here
         self, node: DOMNode, group: str
@@ -93,14 +96,20 @@ class WorkerManager(_WorkerManager):
         self._cancel(workers)
         return workers
 
-    async def wait_for_complete(self, workers: Any = None) -> None:
-        """Wait for these workers, or for all. WorkerFailed for one that has failed; one that was
-        cancelled is no error. (From Textual.)"""
-        from asyncio import gather
+    async def wait_for_complete(self, workers: Iterable[Task[Any]] | None = None) -> None:
+        """Wait for these workers, or for all that have not ended.
 
-        from ..errors import WorkerCancelled
+        Raises, as soon as one does not end well, what its ``wait()`` raises. But of all, one that
+        was cancelled before is no error: its code may still be running, while Textual's own
+        manager would know it no longer. (From Textual.)
+        """
+        if workers:
+            waits = [worker.wait() for worker in workers]
+        else:
+            waits = [_calmly(worker) if worker.is_cancelled else worker.wait() for worker in self]
+        await asyncio.gather(*waits)
 
-        waits = (worker.wait() for worker in (workers or list(self)))
-        for outcome in await gather(*waits, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, WorkerCancelled):
-                raise outcome
+
+async def _calmly(worker: Task[Any]) -> None:
+    with suppress(WorkerCancelled):
+        await worker.wait()

@@ -39,6 +39,7 @@ __all__ = ["THREAD_TIMEOUT", "Runner", "origin"]
 _log = logging.getLogger("threadtree")
 
 _PACKAGE: Final = __package__
+_BELOW: Final = f"{_PACKAGE}."
 
 THREAD_TIMEOUT: Final = "has not ended in time"
 """What the TimeoutError of a ``join`` says: ``THREAD_TIMEOUT in str(error)``. (From mo-threads.)"""
@@ -47,13 +48,16 @@ THREAD_TIMEOUT: Final = "has not ended in time"
 def origin(*through: str) -> tuple[str, int]:
     """File and line of the code that called into the library, if need be through these packages."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and (_is_ours(frame) or _package_of(frame) in through):
+    while frame.f_back is not None and (
+        _is_ours(frame) or (through and _package_of(frame) in through)
+    ):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
 def _is_ours(frame: FrameType) -> bool:
-    return _package_of(frame) == _PACKAGE
+    package = frame.f_globals.get("__package__")
+    return package == _PACKAGE or (package or "").startswith(_BELOW)
 
 
 def _package_of(frame: FrameType) -> str:

@@ -401,7 +401,8 @@ def test_the_states_of_every_path_are_told_in_order_once_each(path, place):
             assert task.is_cancelled
             assert task.please_stop
             assert task.cancelled_event.is_set()
-            assert not task.is_finished  # its code still runs
+            if place != "own loop":  # there, it may be at its end already
+                assert not task.is_finished  # its code still runs
         gate.set()
         await task.stopped
         assert sink.states == states

@@ -22,7 +22,7 @@ import sys, sysconfig
 print(*sys.version_info[:2], sysconfig.get_config_var("Py_GIL_DISABLED") or 0)
 """
 PACKAGES = ["pytest>=8.2", "pytest-randomly>=3.15", "pytest-timeout>=2.3", "hypothesis>=6.100"]
-PACKAGES += ["rich>=13.7", "pyte>=0.8", "textual>=1.0", "pytest-asyncio>=0.24"]
+PACKAGES += ["rich>=13.7", "pyte>=0.8", "textual>=8", "pytest-asyncio>=0.24"]
 OPTIONAL = ["yappi>=1.6"]  # not there for every interpreter; tests that want it are skipped
 
 

@@ -253,7 +253,7 @@ async def test_names_and_descriptions():
         assert app.run_worker(well, name=None).name == "well"
         long = Worker(app, well, description="x" * 2000)
         assert long.name == ""
-        assert long.description == "x" * 1000 + "..."
+        assert long.description.startswith("x" * 1000)  # old Textuals do not shorten it
         long.update(1, 2)
         assert re.match("<Worker .*PENDING.* progress=50.0>", repr(long))
         assert repr(Worker.StateChanged(long, ERROR)).startswith("StateChanged(<Worker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -129,8 +130,8 @@ class _Parcel:
     def __call__(self) -> None:
         self._call.make()
 
-    def __del__(self) -> None:
-        if self._call.withdraw():
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing() and self._call.withdraw():
             self.lost.go()
 
 

@@ -9,6 +9,7 @@ is collected, and its threads end.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -381,9 +382,9 @@ class Pool(Executor):
             for thread in self._core.threads.copy():
                 thread._outcome_by(FOREVER)
 
-    def __del__(self) -> None:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         core = self.__dict__.get("_core")
-        if core is not None:
+        if core is not None and not is_finalizing():  # by then the exit has closed it
             core.close()
 
     def __repr__(self) -> str:

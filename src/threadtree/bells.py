@@ -47,8 +47,9 @@ class Bell:
             self._loop.call_soon_threadsafe(self._answer, context=self._context)
         except RuntimeError:
             self._lost()  # nobody need ring again
-        except BaseException:  # Ctrl-C: if it was called all the same, to look twice does no harm
+        except BaseException:  # Ctrl-C: others may rely on this ring; to look twice does no harm
             self._is_rung = False
+            self.ring()
             raise
 
     def _answer(self) -> None:

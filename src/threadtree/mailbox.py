@@ -15,7 +15,7 @@ signal handler or a finalizer could find held by its own thread:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import repeat
 
@@ -114,13 +114,16 @@ class Mailbox:
         self._ring = ring
         self._doorbell = self.bell = None if ring is None else doorbell
 
-    def close(self) -> Iterator[Event]:
+    def close(self) -> Iterable[Event]:
         """Refuse what comes from now on; gives what is left, which is the caller's to reject.
 
         Each is kept in :attr:`left` until the caller asks for the next one, or has taken it out
         of there. Interrupted, it can call this again for the rest.
         """
         self.bell = self.take_back
+        return self._drained() if self.queue or self.left else ()  # mostly nothing is left
+
+    def _drained(self) -> Iterator[Event]:
         while True:
             if not self.left:
                 try:

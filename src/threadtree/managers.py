@@ -94,6 +94,7 @@ class WorkerManager(Collective):
         self._lock = threading.RLock()
         self._places: dict[Task[Any], _Place] = {}
         self._line: deque[Task[Any]] = deque()  # those IN_LINE, in their order
+        self._started: set[Task[Any]] = set()  # those STARTED
         self._block = None
 
     # -- running -----------------------------------------------------------------------------------
@@ -174,7 +175,8 @@ class WorkerManager(Collective):
         Without ``start``, its turn does not come before it is placed and ``_admit_in_turn``.
         """
         with self._lock:
-            rivals = [t for t in self._places if policy and is_rival(t) and not t.is_finished]
+            those = self._places if policy else ()
+            rivals = [other for other in those if is_rival(other) and not other.is_finished]
             if policy == "skip" and rivals:
                 return rivals[0]
             task = make()
@@ -182,8 +184,8 @@ class WorkerManager(Collective):
                 task._be_placed()
             task._before = reduce(and_, [rival.stopped for rival in rivals], DONE)
             task._belong_to(self, reports=self._on_error is None)
-            task.stopped._subscribe(partial(self._leave, task))
             self._places[task] = _Place.BEHIND
+            task.stopped._subscribe(partial(self._leave, task))  # at once, if it has ended
             ousted = [old for old in rivals if self._gives_way(old, policy)]
             for old in ousted:
                 old._replaced = True
@@ -217,8 +219,10 @@ class WorkerManager(Collective):
             if self._places.get(task) is not _Place.BEHIND:
                 return  # it was cancelled meanwhile
             is_free = self._has_room()
-            self._places[task] = _Place.STARTED if is_free else _Place.IN_LINE
-            if not is_free:
+            if is_free:
+                self._is_to_start(task)
+            else:
+                self._places[task] = _Place.IN_LINE
                 self._line.append(task)
         if is_free and later:
             task._launch_or_give_up()
@@ -230,19 +234,22 @@ class WorkerManager(Collective):
                 raise
 
     def _has_room(self) -> bool:
-        if self.limit is None:
-            return True
-        return sum(place is _Place.STARTED for place in self._places.values()) < self.limit
+        return self.limit is None or len(self._started) < self.limit
+
+    def _is_to_start(self, task: Task[Any]) -> None:
+        self._places[task] = _Place.STARTED
+        self._started.add(task)
 
     def _leave(self, task: Task[Any]) -> None:
         """It has ended. On the thread that ended it."""
         with self._lock:
             if self._places.pop(task, None) is _Place.IN_LINE:
                 self._line.remove(task)
+            self._started.discard(task)
             admitted = []
             while self._line and self._has_room():
                 admitted.append(self._line.popleft())
-                self._places[admitted[-1]] = _Place.STARTED
+                self._is_to_start(admitted[-1])
         for other in admitted:
             other._launch_or_give_up()
 
@@ -255,7 +262,7 @@ class WorkerManager(Collective):
             if self._places.get(waiter) is not _Place.STARTED:
                 return
             self._line.remove(task)
-            self._places[task] = _Place.STARTED
+            self._is_to_start(task)
         _log.debug(
             "%s waits for %s: one more than the limit of %d runs",
             *(waiter.path, task.path, self.limit),

@@ -167,7 +167,7 @@ class EventLoop(Addressee):
         handled twice. Elsewhere no Ctrl-C comes, and to take it at once is 50 ns less.
         """
         mailbox, waits, listeners = run.mailbox, run.waits, self.listeners
-        queue, taking = mailbox.queue, mailbox.taking
+        queue = mailbox.queue
         ours = not in_main_thread()
         while queue:
             event = queue.popleft() if ours else queue[0]
@@ -186,7 +186,7 @@ class EventLoop(Addressee):
                         enter(event)
                     else:
                         entered = True
-                        next(map(enter, taking))
+                        next(map(enter, mailbox.taking))
                 except Exception as error:
                     self._listener_failed(event, error)
             if name in _BUILTIN:

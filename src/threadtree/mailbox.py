@@ -37,14 +37,11 @@ class Mailbox:
         "queue",
         "take_back",
         "taken",
-        "taking",
     )
 
     def __init__(self) -> None:
         self.queue: deque[Event] = deque()
         self.taken = 0  # how many were taken so far: by the owner, read by the owner
-        # Each step takes the oldest event: next(map(listener, taking)) takes and enters at once.
-        self.taking: Iterator[Event] = map(deque.popleft, repeat(self.queue))
         self.left: list[Event] = []  # taken by close(), and not yet rejected
         self._gate = Gate()
         # None while the owner is awake; rings while it sleeps; takes the event back when it is
@@ -86,6 +83,11 @@ class Mailbox:
         ring = self._ring
         if ring is not None:
             ring()
+
+    @property
+    def taking(self) -> Iterator[Event]:
+        """Each step takes the oldest event: next(map(listener, taking)) takes and enters it."""
+        return map(deque.popleft, repeat(self.queue))
 
     # -- for the owner -------------------------------------------------------------------------
 

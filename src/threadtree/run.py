@@ -58,7 +58,7 @@ class Run(Life):
         self.owner: int | None = None  # the identifier of the native thread that runs the loop
         self.launch: Launch | None = None  # the attempt to start it; under the lock of the tree
         self.thread: threading.Thread | None = None  # which runs it; likewise
-        self.departed: list[Launch] = []  # of children that have ended; likewise
+        self.departed: tuple[Launch, ...] = ()  # of children that have ended; likewise
         self.waits: list[Wait] = []  # the waits going on, outermost first
         self.asleep_for: Condition | None = None  # looked at first thing after the sleep
         self.paused = False

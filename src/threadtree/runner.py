@@ -316,9 +316,9 @@ class Runner(EventLoop):
         run = self._life
         with tree.lock:
             if launch is not None:
-                run.departed.append(launch)
+                run.departed += (launch,)
                 if len(run.departed) % 32 == 0:
-                    run.departed = [launch for launch in run.departed if launch.is_alive()]
+                    run.departed = tuple(one for one in run.departed if one.is_alive())
             self._children.pop(child, None)
             was_last = run.winding_up and all(child.is_daemon() for child in self._children)
         if was_last:

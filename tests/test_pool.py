@@ -382,6 +382,28 @@ def test_r3_work_that_waits_for_itself_or_in_a_circle_raises():
 # -- races ----------------------------------------------------------------------------------------
 
 
+def test_a_thread_that_is_woken_for_what_is_done_already_is_woken_again(monkeypatch):
+    """Who submits is cut off between the putting and the waking, as long as the work takes."""
+    with Pool(1) as pool:
+        pool.submit(int).result()
+        thread = pool._core.threads[0]
+        call_up = pool._core._call_up
+
+        def slowly():
+            call_up()  # another one wakes it
+            while pool._core._work or thread._life.asleep_for is not thread.chance:
+                sleep(0)
+            call_up()  # for nothing
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._core, "_call_up", slowly)
+            pool.submit(int)
+        handled = Flag()
+        thread.later(handled.set)
+        handled.wait()  # it has looked
+        assert pool.submit(pow, 2, 3).result(LIMIT) == 8
+
+
 def test_everything_that_is_submitted_is_done_or_refused():
     for _ in range(10):
         pool, done, refused = Pool(3), [], []

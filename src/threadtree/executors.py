@@ -172,10 +172,7 @@ class _Ended:
 
 
 class _Core:
-    """What the threads of a pool share. Single operations of deques and dicts only.
-
-    As a condition, it is true when an idle thread has something to do.
-    """
+    """What the threads of a pool share. Single operations of deques and dicts only."""
 
     def __init__(self, name: str, size: int, parent: Job[Any] | None) -> None:
         self.name = name
@@ -190,9 +187,6 @@ class _Core:
         self._seats = deque(range(self._size))  # numbers of threads that have not begun
         self.threads: list[_PoolThread] = []
         self.is_closed = False
-
-    def __bool__(self) -> bool:
-        return bool(self._work) or self.is_closed
 
     def add(self, future: PoolFuture[Any]) -> None:
         """Have it done. RuntimeError when the pool is closed, or no thread can be had."""
@@ -220,7 +214,7 @@ class _Core:
                 thread, _ = self._idle.popitem()
             except KeyError:
                 break
-            is_sure = thread.will_look_at(self)
+            is_sure = thread.will_look_at(thread.chance)
             thread.wake()
             if is_sure:
                 return
@@ -250,8 +244,8 @@ class _Core:
                 return None
             self._idle[thread] = None
             try:
-                if not self:
-                    thread.wait_for(self)
+                if not thread.chance:
+                    thread.wait_for(thread.chance)
             finally:
                 self._idle.pop(thread, None)
 
@@ -273,12 +267,32 @@ class _Core:
             future.set_running_or_notify_cancel()
 
 
+class _Chance:
+    """The condition that an idle thread should look for work.
+
+    True also when it was taken out of the idle ones, and yet finds nothing: who had put something
+    there was slow to wake it, and it was done by then. It must put itself down again, or nobody
+    would wake it any more.
+    """
+
+    __slots__ = ("_core", "_thread")
+
+    def __init__(self, core: _Core, thread: _PoolThread) -> None:
+        self._core = core
+        self._thread = thread
+
+    def __bool__(self) -> bool:
+        core = self._core
+        return bool(core._work) or core.is_closed or self._thread not in core._idle
+
+
 class _PoolThread(Watching[None]):
     """A thread of a pool. Asked to end, it does what is queued first, if the grace suffices."""
 
     def __init__(self, core: _Core, name: str) -> None:
         super().__init__(name, core.parent)
         self._core = core
+        self.chance = _Chance(core, self)
         self._items: list[PoolFuture[Any]] = []  # that it runs, one in the other; by itself
         self.daemon = False
         self.print_traceback = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -97,7 +98,32 @@ class _Change(NamedTuple):
 
 # What stood in the place of the standard streams. ``print`` does not hold the stream that it writes
 # to: were that dropped as a picture ends, another thread that is printing would crash the process.
-_in_use: Final[deque[tuple[TextIO, TextIO]]] = deque(maxlen=16)
+_in_use: Final[deque[_Above]] = deque(maxlen=16)
+
+
+class _Above:
+    """Stands in the place of a standard stream: what is written appears above the picture.
+
+    rich computes where the picture is, and writes, in two steps. The lock, which the painter takes
+    as well, keeps another thread from coming between.
+    """
+
+    def __init__(self, console: Console, stream: TextIO, drawing: threading.RLock) -> None:
+        from rich.file_proxy import FileProxy
+
+        self._proxy = FileProxy(console, stream)
+        self._drawing = drawing
+
+    def write(self, text: str) -> int:
+        with self._drawing:
+            return self._proxy.write(text)
+
+    def flush(self) -> None:
+        with self._drawing:
+            self._proxy.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._proxy, name)
 
 
 class _Picture(Protocol):
@@ -250,24 +276,33 @@ class _Live:
 
         self._subject = subject
         self._console = console
-        # rich redirects what is printed meanwhile, and writes it above.
         self._live = Live(
             console=console,
             auto_refresh=False,
             transient=transient,
             vertical_overflow="crop",
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._drawing = threading.RLock()
+        self._streams: tuple[TextIO, TextIO] | None = None  # what we stand in the place of
         self._begun: dict[Life, float] = {}
         self._ended: dict[Any, _Ended] = {}  # by the parent, None for none
         self._since = monotonic()
 
     def __enter__(self) -> _Live:
         self._live.__enter__()
-        _in_use.append((sys.stdout, sys.stderr))
+        self._streams = (sys.stdout, sys.stderr)
+        above = [_Above(self._console, stream, self._drawing) for stream in self._streams]
+        _in_use.extend(above)
+        sys.stdout, sys.stderr = above
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._live.__exit__(*error)
+        with self._drawing:
+            self._live.__exit__(*error)
+            if self._streams is not None:
+                sys.stdout, sys.stderr = self._streams
 
     @property
     def is_ticking(self) -> bool:
@@ -304,7 +339,8 @@ class _Live:
                 break
             self._add_row(table, *row)
             room -= 1
-        self._live.update(table, refresh=True)
+        with self._drawing:
+            self._live.update(table, refresh=True)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         """Level by level where it is deep: depth first, each with what has ended below it."""

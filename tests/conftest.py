@@ -5,8 +5,10 @@ Nothing here polls. A thread that is about to end is joined; one that is not is 
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -16,12 +18,17 @@ import threadtree
 from threadtree import laters, node, outcomes, timers
 
 JOIN_LIMIT = 5.0  # seconds until a thread that should be ending counts as leaked
+EXIT_LIMIT = 60  # seconds until an exit that a leaked thread holds up is cut short
 
 
 def pytest_configure() -> None:
     """A shell begins background jobs with Ctrl-C ignored, which our programs would inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    faulthandler.dump_traceback_later(EXIT_LIMIT, exit=True, file=sys.__stderr__)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

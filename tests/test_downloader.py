@@ -400,23 +400,29 @@ class Program:
 
 # In each of them, the program cannot come to its end: something stalls.
 @pytest.mark.parametrize(
-    ("behaviour", "moment"),
+    ("behaviour", "moment", "workers"),
     [
-        (on.stall, "serving"),
-        (on.stall, "downloading"),
-        (on.stall, "1 of 6 files"),
-        (on.stall, None),
-        (on.silent, None),
-        (on.status(500), "again in"),
+        (on.stall, "serving", 8),
+        (on.stall, "downloading", 8),
+        (on.stall, "1 of 6 files", 8),
+        (on.stall, None, 8),
+        (on.stall, None, 1),  # so that the other files are still to be handed out
+        (on.silent, None, 8),
+        (on.status(500), "again in", 8),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_ctrl_c_at_any_moment_ends_in_order(
-    server: MisbehavingServer, folder: Path, to: Path, behaviour: Any, moment: str | None
+    server: MisbehavingServer,
+    folder: Path,
+    to: Path,
+    behaviour: Any,
+    moment: str | None,
+    workers: int,
 ) -> None:
     url = server.url("/stalls", behaviour)
-    options = ("--timeout", 3600, "--backoff", 3600, "--to", to)
-    with Program(folder, url, *options) as ran:
+    options = ("--timeout", 3600, "--backoff", 3600, "--workers", workers, "--to", to)
+    with Program(url, folder, *options) as ran:
         if moment is None:
             server.stalling.wait()
         else:

@@ -25,6 +25,7 @@ from threadtree import (
     create_worker,
     current,
     graces,
+    parking,
     queues,
     wait_forever,
 )
@@ -674,6 +675,62 @@ def test_handlers_at_1_khz_that_go_add_and_stop_meet_no_deadlock():
         assert counts["went"] == counts["main"]
 
 
+# -- waking ------------------------------------------------------------------------------------
+
+
+def test_who_is_woken_for_what_another_takes_is_woken_again(make, monkeypatch):
+    """The item is taken when it has put itself down again, but before it looks."""
+    sleeps: standard.SimpleQueue[None] = standard.SimpleQueue()
+    is_to_wake, is_back, is_taken = (threading.Event() for _ in range(3))
+
+    def is_the_sleeper() -> bool:
+        return is_to_wake.is_set() and threading.current_thread() is thread
+
+    class Sleeper(parking.PlainWaiter):
+        def wait_for(self, condition, deadline):
+            while not condition:
+                sleeps.put(None)
+                self._gate.pass_through(deadline)
+
+        def wake(self):
+            is_to_wake.set()
+            super().wake()
+            assert is_taken.is_set() or is_back.wait(LIMIT)
+
+    class Lock:
+        def __init__(self, lock):
+            self.lock = lock
+
+        def __enter__(self):
+            if is_the_sleeper():
+                is_back.set()  # and looks under the lock
+            return self.lock.__enter__()
+
+        def __exit__(self, *exc_info):
+            return self.lock.__exit__(*exc_info)
+
+    def look_late():
+        if is_the_sleeper():
+            is_back.set()
+            assert is_taken.wait(LIMIT)
+        return look()
+
+    queue = make("q", silent=True)
+    look, queue._first_line, queue._lock = queue._first_line, look_late, Lock(queue._lock)
+    monkeypatch.setattr(queues, "current_waiter", Sleeper)
+    popped: standard.SimpleQueue[object] = standard.SimpleQueue()
+    thread = threading.Thread(target=lambda: popped.put(queue.pop()), daemon=True)
+    thread.start()
+    sleeps.get(timeout=LIMIT)
+    with queue._lock.lock:
+        assert queue.add("taken").pop_one() == "taken"
+    is_taken.set()
+    sleeps.get(timeout=LIMIT)
+    queue.add("its own")
+    assert popped.get(timeout=LIMIT) == "its own"
+    thread.join(LIMIT)
+
+
 # -- stress ------------------------------------------------------------------------------------
 
 
@@ -700,7 +757,7 @@ def test_8_producers_and_8_consumers_over_a_queue_closed_at_a_random_moment(make
                 queue.close()
 
     with hectic_switching():
-        consumers = [threading.Thread(target=consume) for _ in range(4)]
+        consumers = [threading.Thread(target=consume, daemon=True) for _ in range(4)]
         threads = [Thread.run("consumer", lambda please_stop: consume()) for _ in range(4)]
         for consumer in consumers:
             consumer.start()
@@ -709,6 +766,7 @@ def test_8_producers_and_8_consumers_over_a_queue_closed_at_a_random_moment(make
         for consumer in consumers:
             consumer.join(LIMIT)
         Thread.join_all(threads, LIMIT)
+    assert not [consumer for consumer in consumers if consumer.is_alive()]
     assert queue.empty()
     assert Counter(popped) == Counter(added)
     assert not {*queue._takers, *queue._adders}

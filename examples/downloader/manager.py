@@ -82,9 +82,12 @@ class Manager:
             listen(getattr(self, f"_on_{name.lower()}"), name)
         current().total_steps = self.report.jobs
         self._downloads = WorkerManager()  # whose tasks are our children
-        self._hand_out()
-        if not self.report.complete:
-            wait_until(lambda event: self.report.complete)
+        try:
+            self._hand_out()
+            if not self.report.complete:
+                wait_until(lambda event: self.report.complete)
+        finally:
+            self._at_a_time = 0  # we still hear of the downloads that end now
 
     # -- in the threads of the downloads ---------------------------------------------------------
 

@@ -3,8 +3,8 @@
 One re-entrant lock guards the items and those who wait. It is never held while anything blocks,
 and each use of it leaves the queue whole after every step, so that a signal handler that comes in
 the middle may add, push and close. So an item is in the queue, or was popped, or its ``add``
-raised. Those who wait put themselves down first and then look; those who change something change
-it first, and then wake one that is sure to look: some may be paused, or busy with an event.
+raised. Those who wait put themselves down and look, in one step; those who change something
+change it first, and then wake one that is sure to look: some may be paused, or busy with an event.
 
 Ctrl-C in the main thread loses no item: it is taken and noted in one step in C, and what was taken
 by a call that is interrupted is put back.
@@ -378,15 +378,17 @@ class _Wait:
         self.waiter: Waiter = current_waiter()
 
     def __bool__(self) -> bool:
-        self._waits[self] = None  # again, if we were woken; then look
-        self._came = bool(self.is_ready() or self._till or any(self._others))
+        # One step for those who wake us, who take us out as they do: between the two, that would
+        # leave us asleep where nobody looks.
+        with self._queue._lock:
+            self._waits[self] = None  # again, if we were woken; then look
+            self._came = bool(self.is_ready() or self._till or any(self._others))
         return self._came
 
     def wake_up(self) -> bool:
         """Wake the waiter; whether it is sure to look at this first. With the lock.
 
-        Then it need not be woken again before it has looked. It cannot look in vain before we
-        have taken it out of the waits: what it waits for is there as long as we have the lock.
+        Then it need not be woken again before it has looked, and put itself down again.
         """
         is_sure = self.waiter.will_look_at(self)
         self.waiter.wake()

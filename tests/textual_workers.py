@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
-from textual import work
+from textual import constants, work
 from textual._context import active_app
 from textual.app import App
 from textual.containers import Vertical
@@ -241,6 +241,33 @@ async def test_progress():
 
 
 # -- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "said"),
+    [(well, "SUCCESS", ""), (forever, "CANCELLED", ""), (badly, "ERROR", "ValueError('badly')")],
+)
+def test_the_log_says_what_becomes_of_it(given, state, said, monkeypatch, tmp_path):
+    log = tmp_path / "log"
+    monkeypatch.setattr(constants, "LOG_FILE", str(log))
+
+    @asynchronous
+    async def run():
+        async with running() as (app, pilot):
+            worker = app.run_worker(given, name="logged", exit_on_error=False)
+            if given is forever:
+                await pilot.pause()
+                worker.cancel()
+            with suppress(WorkerCancelled, WorkerFailed):
+                await worker.wait()
+            await pilot.pause()
+
+    run()
+    lines = [line for line in log.read_text().splitlines() if "name='logged'" in line]
+    lines = [line for line in lines if line.startswith("<Worker ")]
+    assert "RUNNING" in lines[0]
+    assert state in lines[-1]
+    assert said in lines[-1]
 
 
 @asynchronous

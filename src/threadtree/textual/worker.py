@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
 
 import rich.repr
+from textual import constants
 from textual.message import Message
 
 from ..errors import (
@@ -210,6 +212,25 @@ class Worker(Task[T_co]):
     def _hand_over(self, failure: Failure) -> None:
         """Not yet: the node is told first, while the app still handles messages."""
 
+    def _set_off(self, run: Run) -> None:
+        super()._set_off(run)
+        self._note_state(run)
+
+    def _note_state(self, run: Run) -> None:
+        """Tell Textual's console, or its log file, if somebody reads them. A step of the end."""
+        app = self._app
+        if app is None or app._loop is None:
+            return
+        if not (app._is_devtools_connected or constants.LOG_FILE):
+            return
+        note = partial(app.log.worker, repr(self))
+        if isinstance(run.outcome, Failure):
+            note = partial(note, "failed", repr(run.outcome.error))
+        try:
+            app._loop.call_soon_threadsafe(note)
+        except RuntimeError:
+            pass  # the app has ended before us
+
     def _see_to_error(self, run: Run) -> None:
         """Have the app exit with it, if it is to. A step of the end."""
         if not isinstance(run.outcome, Failure):
@@ -239,6 +260,7 @@ class Worker(Task[T_co]):
 
     _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         *Task._steps_of_the_end[:-1],
+        _note_state,
         _see_to_error,
         Runner._let_go,
     )

@@ -357,12 +357,14 @@ def test_each_iterator_gets_all_events_and_a_dropped_one_listens_no_more():
             first, second = worker.events("N"), worker.events("N")
             worker.fire("N", 1).fire("N", 2)
             assert [(await anext(first)).data, (await anext(second)).data] == [1, 1]
+            in_a_wait(worker)  # while it hands an event over, it holds the iterator, too
             del first
             gc.collect()  # without a GIL, it takes that
             assert len(worker.listeners["N"]) == 1
             async for event in second:
                 assert event.data == 2
                 break
+            in_a_wait(worker)
             del second
             gc.collect()
             assert "N" not in worker.listeners

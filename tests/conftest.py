@@ -63,6 +63,7 @@ def no_leaks() -> Iterator[None]:
     new_threads = {thread for thread in threading.enumerate() if _can_end(thread)} - before
     for thread in new_threads:
         if not _is_timer_thread(thread):
+            thread._started.wait(JOIN_LIMIT)  # if Ctrl-C came when it was about to begin
             thread.join(JOIN_LIMIT)
     alive = [t for t in new_threads if t.is_alive() and not _is_timer_thread(t)]
     listening = dict(main.listeners)

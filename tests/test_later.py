@@ -91,10 +91,16 @@ def test_the_handle_is_a_daemon_worker_without_thread_or_parent_that_runs_until_
 
 
 def test_the_handle_ends_in_success_when_the_callback_has_run_not_before():
-    states = []
+    states, looked = [], Flag()
+
+    def note() -> None:
+        looked.wait()
+        states.append(handle.state)
+
     with running() as worker:
-        handle = worker.later(lambda: states.append(handle.state), timeout=SOON)
+        handle = worker.later(note, timeout=SOON)
         assert not handle.stopped
+        looked.set()
         assert handle.join(LIMIT) is handle
         assert handle.stopped
         states.append(handle.state)

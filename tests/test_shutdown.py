@@ -93,12 +93,14 @@ def test_l2_after_the_grace_every_further_wait_raises_in_clean_up_code(
     wait: Callable[[Worker[Any]], object],
 ) -> None:
     raised = []
+    graces.asked = LIMIT
 
     def refuse() -> None:
         try:
             wait_forever()
         finally:
             sleep(0)  # clean-up code may wait, until it is told
+            graces.asked = 0.01
             with pytest.raises(WorkerExit):
                 wait_forever()
             for _ in range(3):

@@ -24,6 +24,7 @@ from examples.downloader.manager import Manager, Report
 from threadtree import Channel, Worker, current, wait_event
 
 from . import misbehaving_server as on
+from .bytecodes import is_in
 from .helpers import LIMIT, Flag
 from .misbehaving_server import BODY, MisbehavingServer
 
@@ -470,7 +471,7 @@ def interrupt_in_call(number: int) -> Iterator[list[str]]:
     def trace(frame: Any, event: str, argument: object) -> None:
         nonlocal left
         code = frame.f_code
-        if place or not code.co_filename.startswith(ours) or code.co_name == "__del__":
+        if place or not code.co_filename.startswith(ours) or is_in(frame, "__del__"):
             return
         left -= 1
         if left < 0:

@@ -125,9 +125,10 @@ def test_a_caller_that_is_stopped_withdraws_the_call():
 
 
 def test_a_target_that_is_stopped_in_the_call_cancels_it():
+    called = Flag()
     with running() as worker:
-        caller = async_(call_in, worker, sleep, 60)
-        in_a_wait(worker)
+        caller = async_(call_in, worker, lambda: (called.set(), sleep(60)))
+        called.wait()
         worker.stop()
         with pytest.raises(WorkerCancelled):
             caller.get(LIMIT)

@@ -457,6 +457,29 @@ def test_a_guest_of_a_loop_that_is_closed_ends_as_soon_as_it_is_asked():
         task.get()
 
 
+def test_a_guest_that_is_thrown_away_with_its_loop_is_so_in_any_order():
+    """The collector closes the coroutines of a cycle, be it the inner ones first."""
+
+    class Kept(Task):
+        def _work_as_guest(self):
+            self.kept = super()._work_as_guest()
+            return self.kept
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)
+
+    async def start():
+        return Kept(forever).start()
+
+    task = loop.run_until_complete(start())
+    loop.run_until_complete(asyncio.sleep(0))
+    (life,) = asyncio.all_tasks(loop)
+    loop.close()
+    task.kept.close()
+    life.get_coro().close()
+    assert task.state is CANCELLED
+
+
 @pytest.mark.parametrize("work", [boom, forever])
 def test_cancel_before_the_start_means_it_never_runs(work):
     sink = Sink()

@@ -41,7 +41,7 @@ FAR = 3600.0  # seconds: never, for a test
 def armed() -> list[timers.Timer]:
     """The timers that the process keeps for something that is still there."""
     thread = timers._thread_of_timers
-    known = [timer for *_, timer in thread._heap.copy()] + list(thread._inbox)
+    known = [timer for *_, timer in thread._heap.copy()] + list(thread._inbox.copy())
     return [timer for timer in known if timer.pending]
 
 

@@ -107,6 +107,9 @@ class Steering:
                 yield awaited
                 while self._run.paused:
                     yield from self._next_turn().__await__()
+            except GeneratorExit:  # we are thrown away with the loop; the code may be already
+                code.close()
+                raise
             except BaseException as reason:
                 error = reason
 

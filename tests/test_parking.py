@@ -19,6 +19,7 @@ from threadtree.tally import Tally
 
 from .bytecodes import at_each_bytecode, ctrl_c
 from .helpers import LIMIT, Flag, hectic_switching, in_threads
+from .programs import run
 
 # -- timeouts ----------------------------------------------------------------------------------
 
@@ -102,6 +103,46 @@ def test_a_push_from_another_thread_opens_the_gate(timeout):
     gate.pass_through(before + timeout)
     assert monotonic() < before + LIMIT
     thread.join()
+
+
+def test_a_sleep_of_next_to_no_time_ends_also_where_the_interpreter_forgets_to():
+    """CPython before 3.13, when the time is over before it looks how much is left."""
+    ended = Flag()
+
+    def sleep_on() -> None:
+        gate = Gate()
+        for number in range(3000):
+            gate.push(None)
+            gate.pass_through()
+            gate.pass_through(monotonic() + number % 30 / 1e6)
+        ended.set()
+
+    threading.Thread(target=sleep_on, daemon=True).start()
+    ended.wait()
+
+
+def test_a_handler_that_takes_longer_than_the_wait_does_not_make_it_endless():
+    ended = run("""
+        def handle(*_):
+            handled.go()
+            over = time.monotonic() + 0.1
+            while time.monotonic() < over:
+                pass
+
+        handled = Signal()
+        signal.signal(signal.SIGALRM, handle)
+        for wait in (
+            lambda: sleep(0.05),
+            lambda: Signal().wait(0.05),
+            lambda: Lock("l").__enter__().wait(0.05),
+            lambda: Queue("q").pop(0.05),
+            lambda: main.wait_event("NEVER", 0.05),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            wait()
+        say(handled)
+    """)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_no_wake_up_is_lost_between_threads_that_look_and_then_sleep():

@@ -41,8 +41,12 @@ FAR = 3600.0  # seconds: never, for a test
 def armed() -> list[timers.Timer]:
     """The timers that the process keeps for something that is still there."""
     thread = timers._thread_of_timers
-    known = [timer for *_, timer in thread._heap.copy()] + list(thread._inbox.copy())
-    return [timer for timer in known if timer.pending]
+    known = [timer for *_, timer in thread._heap.copy()]
+    while True:
+        try:
+            return [timer for timer in (*known, *thread._inbox) if timer.pending]
+        except RuntimeError:  # without a GIL: the thread has taken one in meanwhile
+            known = [timer for *_, timer in thread._heap.copy()]
 
 
 # -- the moment ------------------------------------------------------------------------------------

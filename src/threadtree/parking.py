@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Real
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 from .forks import after_fork_in_child
 
@@ -42,6 +44,11 @@ _MAIN_SLICE: Final = 0.1 if os.name == "nt" else FOREVER
 # moment is long enough to be met, and it comes just when a program has begun something. So the main
 # thread wakes these times, in seconds, in a long sleep, when a pending signal is handled.
 _MAIN_LOOKS: Final = (0.05, 0.5, 5.0)
+
+# A timed get() that a signal interrupts goes on for the time which is left. If none is left when
+# the handler has returned, CPython before 3.13 goes on for ever. So there the main thread, which
+# calls the handlers, is woken by the timer thread, too.
+_TIMED_GET_MAY_HANG: Final = sys.version_info < (3, 13)
 
 
 def seconds(timeout: float | None, what: str = "timeout") -> float:
@@ -86,25 +93,41 @@ class Gate:
 
     def pass_through(self, deadline: float = FOREVER) -> None:
         """Sleep until the gate opens or the monotonic time ``deadline`` comes. The owner only."""
-        opened = False
-        if in_main_thread():
-            deadline = min(deadline, monotonic() + _MAIN_SLICE)
-            for pause in _MAIN_LOOKS:
-                opened = opened or self._opens_by(min(deadline, monotonic() + pause))
-        if opened or self._opens_by(deadline):
+        if not in_main_thread():
+            opened = self._opens_by(deadline)
+        elif deadline == FOREVER or not _TIMED_GET_MAY_HANG:
+            opened = self._opens_for_main_by(deadline)
+        else:
+            opened = self._with_alarm(deadline, partial(self._opens_for_main_by, deadline))
+        if opened:
             while not self._pushes.empty():  # nobody else takes
                 self._pushes.get_nowait()
+
+    def _opens_for_main_by(self, deadline: float) -> bool:
+        deadline = min(deadline, monotonic() + _MAIN_SLICE)
+        for pause in _MAIN_LOOKS:
+            if self._opens_by(min(deadline, monotonic() + pause)):
+                return True
+        return self._opens_by(deadline)
 
     def _opens_by(self, deadline: float) -> bool:
         if deadline == FOREVER:
             self._pushes.get()
             return True
-        left = min(deadline - monotonic(), threading.TIMEOUT_MAX)
+        # Looked at without waiting first. Inside of SimpleQueue, a lock stands for "empty", but
+        # taking what is there leaves it open. Found open by a timed get(), that looks for the time
+        # which is left: if that is over by then, CPython before 3.13 waits for ever.
+        return self._opens_within(0.0) or self._opens_within(deadline - monotonic())
+
+    def _opens_within(self, span: float) -> bool:
         try:
-            self._pushes.get(timeout=max(left, 0))
+            self._pushes.get(timeout=min(max(span, 0.0), threading.TIMEOUT_MAX))
         except Empty:
             return False
         return True
+
+    # Gives sleep(), having push(None) called at the deadline. Set by timers.py.
+    _with_alarm: ClassVar[Callable[[Gate, float, Callable[[], bool]], bool]]
 
 
 # Something whose truth a thread waits for; whoever makes it true calls the waiter's ``wake``.

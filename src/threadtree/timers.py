@@ -202,6 +202,41 @@ def hurry() -> None:
     _thread_of_timers.hurry()
 
 
+class _Alarm(Timer):
+    """Pushes a gate. Pending as long as there is one in ``gates``."""
+
+    __slots__ = ("_gates",)
+
+    def __init__(self, gates: list[Gate]) -> None:
+        self._gates = gates
+        super().__init__(FOREVER, self._ring)
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._gates)
+
+    def _ring(self) -> None:
+        for gate in self._gates.copy():
+            gate.push(None)
+
+
+def _with_alarm(gate: Gate, deadline: float, sleep: Callable[[], bool]) -> bool:
+    """Sleep at the gate, which is pushed at the deadline at the latest."""
+    gates = [gate]
+    alarm = _Alarm(gates)
+    try:
+        alarm.deadline = deadline
+        with suppress(RuntimeError):  # no more threads: it is needed only against a rare mishap
+            _thread_of_timers.arm(alarm)
+        return sleep()
+    finally:
+        gates.clear()  # one step in C, so Ctrl-C leaves nothing pending
+        alarm.cancel()
+
+
+Gate._with_alarm = _with_alarm
+
+
 def _after_fork() -> None:
     # The threads that the timers were for are gone, and so is the one that served them.
     global _thread_of_timers

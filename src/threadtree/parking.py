@@ -106,7 +106,7 @@ class Gate:
     def _opens_for_main_by(self, deadline: float) -> bool:
         deadline = min(deadline, monotonic() + _MAIN_SLICE)
         for pause in _MAIN_LOOKS:
-            if self._opens_by(min(deadline, monotonic() + pause)):
+            if self._opens_within(min(deadline - monotonic(), pause)):
                 return True
         return self._opens_by(deadline)
 

@@ -85,6 +85,22 @@ signal.raise_signal(signal.SIGINT)
     assert ended.lines[-1] == "atexit"
 
 
+def test_l6_a_ctrl_c_that_the_interpreter_swallows_before_our_hook_ends_all_in_order() -> None:
+    ended = run(
+        CLEAN
+        + """
+def interrupted():
+    raise KeyboardInterrupt
+
+threading._shutdown = interrupted  # where it calls the hooks
+Worker(clean, parent=main).start("child")
+create_worker(clean, "daemon", daemon=True)
+create_worker(clean, "orphan")
+"""
+    )
+    assert sorted(ended.lines) == ["clean child", "clean daemon", "clean orphan"]
+
+
 def test_l6_a_ctrl_c_that_was_caught_is_not_held_against_the_orphans() -> None:
     ended = run(
         CLEAN

@@ -467,6 +467,9 @@ def test_l6_ctrl_c_at_the_exit_asks_what_runs_in_a_pool():
         """
         pool = Pool(1)
         def work(please_stop):
+            at_exit = Signal()
+            main.later(at_exit.go)  # main handles events when it waits for us
+            at_exit.wait()
             ask()
             say("asked", please_stop.wait(10))
         pool.submit(work)

@@ -416,6 +416,19 @@ def test_callbacks_given_and_taken_back_by_many_threads_keep_the_alarm_exact():
             in_threads(*[give] * 4)
             all_ran.wait()
             assert len(ran) == 4
+    all_fired = Flag()
+    timers.Timer(monotonic(), all_fired.set)  # comes after those whose time is over
+    all_fired.wait()
+    assert armed() == []
+
+
+@at_each_bytecode
+def test_a_callback_is_taken_back_wherever_the_till_goes(interrupt):
+    till, ran = Till(seconds=FAR), []
+    callback = partial(ran.append, 1)
+    till.then(callback)
+    interrupt(lambda: till.remove_then(callback), till.go)
+    assert ran in ([], [1])
     assert armed() == []
 
 

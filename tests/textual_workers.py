@@ -179,6 +179,8 @@ async def test_a_thread_sees_that_it_is_cancelled():
         await pilot.pause()
         worker.cancel()
         assert await asyncio.to_thread(seen.wait, LIMIT)
+        with suppress(WorkerCancelled):
+            await worker.wait()
 
 
 @asynchronous

@@ -24,6 +24,7 @@ from .graces import graces
 from .ladder import end_in_order, leave, report, wait_until_ended
 from .node import tree, walk
 from .outcomes import report_unseen
+from .parking import Claim
 from .pool import current
 from .roots import Root
 from .stragglers import Straggler, find_stragglers
@@ -181,12 +182,26 @@ def _die_by_sigint() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+_begun: Final = Claim()  # by whom the exit of this process is seen to
+after_fork_in_child(_begun.give_back)
+
+
+def _see_to_the_exit(is_interrupted: bool = False) -> None:
+    if _begun.take(object()):
+        ending = _Exit()
+        ending._interrupted = ending._interrupted or is_interrupted
+        ending.run()
+
+
 def install_exit_hook() -> None:
     """Have the exit of the interpreter run in order. Called once, when the library is imported.
 
     The hook belongs before the interpreter waits for native threads: atexit hooks, which programs
     rely on when everything has ended, come after it, and threads can still be started. What does
-    that has no public name; concurrent.futures uses it too.
+    that has no public name; concurrent.futures uses it too. A Ctrl-C that comes when it is about
+    to call our hook, the interpreter reports and forgets, and the hook with it. So the exit is
+    seen to in an atexit hook then.
     """
     register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
-    register(lambda: _Exit().run())
+    atexit.register(_see_to_the_exit, is_interrupted=True)
+    register(_see_to_the_exit)

@@ -69,15 +69,14 @@ class Till(Derived):
     def _tie(self, strongly: bool) -> Iterable[Derived]:
         if strongly:
             self._be_watched()
-            alarm = self._alarm
-            if alarm is not None:
-                alarm.anchor = self
-        elif self._alarm is not None:
-            self._alarm.anchor = None
-            if not self._dependents:
-                self._detach()
-                if self._dependents:  # a composite came meanwhile, and saw the old alarm
-                    self._be_watched()
+        alarm = self._alarm  # once: another thread may take it out at any moment
+        if alarm is None:
+            return ()
+        alarm.anchor = self if strongly else None
+        if not strongly and not self._dependents:
+            self._detach()
+            if self._dependents:  # a composite came meanwhile, and saw the old alarm
+                self._be_watched()
         return ()
 
     def _detach(self) -> None:

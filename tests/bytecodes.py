@@ -63,7 +63,7 @@ class Interrupt:
             code = frame.f_code
             if not code.co_filename.startswith(LIBRARY):
                 return None
-            if is_in(frame, "__del__"):
+            if event == "call" and is_in(frame, "__del__"):
                 return None  # the interpreter catches what is raised there, or in what that calls
             frame.f_trace_opcodes = True
             if event == "opcode":

@@ -63,7 +63,7 @@ class Interrupt:
             code = frame.f_code
             if not code.co_filename.startswith(LIBRARY):
                 return None
-            if event == "call" and is_in(frame, "__del__"):
+            if event == "call" and is_in_finalizer(frame):
                 return None  # the interpreter catches what is raised there, or in what that calls
             frame.f_trace_opcodes = True
             if event == "opcode":
@@ -88,6 +88,15 @@ class Interrupt:
         if not self.came:
             intrusion()
         return result
+
+
+def is_in_finalizer(frame: FrameType | None) -> bool:
+    """Of the library. Asked for each of its calls, so this looks no further up than that."""
+    while frame is not None and frame.f_code.co_filename.startswith(LIBRARY):
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def is_in(frame: FrameType | None, function: str) -> bool:

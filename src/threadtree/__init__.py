@@ -25,18 +25,11 @@ from .jobs import Job
 from .laters import Later as _Later  # noqa: F401 - what later() gives
 from .locks import Lock, locked
 from .loops import adopt_loop as _adopt_loop  # noqa: F401 - it makes asyncio handle our events
-from .mainthread import (
-    main,
-    start_main_thread,
-    stop_main_thread,
-    wait_for_shutdown_signal,
-)
 from .node import Node
 from .outcomes import WorkerState
 from .please_stop import PLEASE_STOP, THREAD_STOP
 from .pool import WORKER_POOL, active_worker, current, get_current_worker, is_main
 from .pool import current as current_thread
-from .priority_queue import PriorityQueue
 from .queues import Queue
 from .registration import RegisterThread, register_thread
 from .roots import MainThread
@@ -66,8 +59,6 @@ from .shortcuts import (
 from .shutdown import install_exit_hook, shutdown
 from .signals import DONE, NEVER, Signal
 from .stragglers import Straggler
-from .thread_pool import Future, ThreadPool
-from .threaded_queue import ThreadedQueue
 from .threads import Thread, join_all_threads
 from .tills import Till
 from .treetext import tree
@@ -81,26 +72,43 @@ if _typing.TYPE_CHECKING:
     from .commands import Command
     from .executors import Pool
     from .gathering import as_completed, wait_all, wait_any
+    from .mainthread import (
+        main,
+        start_main_thread,
+        stop_main_thread,
+        wait_for_shutdown_signal,
+    )
     from .managers import WorkerManager
     from .messages import ProgressChanged, StateChanged
+    from .priority_queue import PriorityQueue
     from .processes import Process
     from .tasks import Task
+    from .thread_pool import Future, ThreadPool
+    from .threaded_queue import ThreadedQueue
     from .work_decorator import work
 else:
-    # Imported when they are first asked for: they need subprocess or asyncio, and those take longer
-    # than all the rest.
+    # Imported when they are first asked for. Some need subprocess or asyncio, and those take longer
+    # than all the rest; the others take 1 ms together, and few programs need them.
     _LATER = {
         "Command": "commands",
+        "Future": "thread_pool",
         "Pool": "executors",
+        "PriorityQueue": "priority_queue",
         "Process": "processes",
         "ProgressChanged": "messages",
         "StateChanged": "messages",
         "Task": "tasks",
+        "ThreadPool": "thread_pool",
+        "ThreadedQueue": "threaded_queue",
         "WorkerManager": "managers",
         "as_completed": "gathering",
         "call_in": "calls",
+        "main": "mainthread",
+        "start_main_thread": "mainthread",
+        "stop_main_thread": "mainthread",
         "wait_all": "gathering",
         "wait_any": "gathering",
+        "wait_for_shutdown_signal": "mainthread",
         "work": "work_decorator",
     }
 

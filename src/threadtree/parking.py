@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Real
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar, Final, Protocol, TypeAlias
@@ -55,7 +54,7 @@ def seconds(timeout: float | None, what: str = "timeout") -> float:
     """A timeout in seconds as given by a user: None is for ever, negative is 0, NaN raises."""
     if timeout is None:
         return FOREVER
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, Real)):
+    if isinstance(timeout, bool) or not hasattr(timeout, "__float__"):
         raise TypeError(f"{what} must be a number of seconds or None, not {timeout!r}")
     try:
         value = float(timeout)

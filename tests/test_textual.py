@@ -62,43 +62,53 @@ def textuals_tests(tmp_path_factory):
     return next(there.glob("*/tests/workers"))
 
 
-@pytest.fixture(params=["ours", "its own"])
-def environment(request, replaced):
-    """One in which Textual has our workers, or its own."""
-    is_replaced = request.param == "ours"
-    environment = os.environ | {"PYTHONPATH": source_paths(*[replaced] * is_replaced)}
+@pytest.fixture
+def environments(replaced):
+    """One in which Textual has our workers, and one in which it has its own."""
+    ours, its_own = (
+        os.environ | {"PYTHONPATH": source_paths(*before)} for before in ([replaced], [])
+    )
     which = "import textual.worker as w; print('threadtree' in w.Worker.__mro__[1].__module__)"
-    asked = subprocess.run(
-        [sys.executable, "-c", which], env=environment, capture_output=True, text=True
-    )
-    assert asked.stdout.strip() == str(is_replaced)
-    return environment
+    asked = all_at_once(["-c", which], [ours, its_own])
+    assert [answer.strip() for answer in asked] == ["True", "False"]
+    return [ours, its_own]
 
 
-def passes(tests, environment, *arguments):
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
-        + [*arguments, str(tests)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=tests.parent,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert " passed" in ended.stdout
-    assert "skipped" not in ended.stdout
+def all_at_once(arguments, environments, cwd=None):
+    """What Python prints, given these arguments, in each of the environments."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=cwd,
+        )
+        for environment in environments
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0 for _ in processes], outputs
+    return outputs
+
+
+def pass_in(environments, tests, *arguments):
+    options = ["-q", "-c", os.devnull, "-p", "no:cacheprovider", *arguments]
+    for output in all_at_once(["-m", "pytest", *options, tests], environments, cwd=tests.parent):
+        assert " passed" in output
+        assert "skipped" not in output
 
 
 @pytest.mark.timeout(120)
-def test_textuals_own_tests_of_workers_pass(textuals_tests, environment):
+def test_textuals_own_tests_of_workers_pass(textuals_tests, environments):
     """With our modules; and, to show that these tests can be run here, with its own."""
-    passes(textuals_tests, environment, "-p", "no:randomly", "-o", "asyncio_mode=auto")
+    pass_in(environments, textuals_tests, "-p", "no:randomly", "-o", "asyncio_mode=auto")
 
 
 @pytest.mark.timeout(120)
-def test_to_its_users_textual_is_the_same(environment):
+def test_to_its_users_textual_is_the_same(environments):
     """And under our leak check, too."""
-    passes(ROOT / "tests" / "textual_workers.py", environment, "-p", "no:asyncio", "-W", "error")
+    pass_in(environments, ROOT / "tests" / "textual_workers.py", "-p", "no:asyncio", "-W", "error")
 
 
 @pytest.mark.parametrize("first", ["textual", "textual.worker", "threadtree.textual", "threadtree"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import inspect
 import traceback
 import weakref
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -15,9 +18,13 @@ from threadtree import (
     Async,
     DeadlockError,
     NoActiveWorker,
+    Task,
+    Thread,
+    ThreadPool,
     Worker,
     WorkerCancelled,
     WorkerError,
+    WorkerFailed,
     WorkerState,
     async_,
     create_worker,
@@ -38,14 +45,37 @@ class FalsyError(Exception):
         return False
 
 
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    what: str
+
+
+class MuteError(Exception):
+    __notes__ = ()
+
+    def __str__(self):
+        raise ValueError("no")
+
+    __repr__ = __str__
+
+
 def failing(error=None):
     raise error if error is not None else ValueError("no")
 
 
+ERRORS = [
+    ValueError("no"),
+    FalsyError(),
+    FrozenError("no"),
+    MuteError(),
+    SystemExit(3),
+    GeneratorExit(),
+]
+
 # -- R1: nothing is silent ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), FalsyError(), SystemExit(3), GeneratorExit()])
+@pytest.mark.parametrize("error", ERRORS, ids=type)
 def test_r1_an_error_of_any_kind_reaches_whoever_gets_or_waits(error):
     work = Async(failing).start(error)
     with pytest.raises(type(error)) as caught:
@@ -54,6 +84,25 @@ def test_r1_an_error_of_any_kind_reaches_whoever_gets_or_waits(error):
     assert wait_thread(work) == (error, None)
     assert work.state is WorkerState.ERROR
     assert work.error is error
+
+
+@pytest.mark.parametrize("error", ERRORS[:4], ids=type)
+def test_r1_an_error_of_any_kind_reaches_whoever_waits_for_a_thread_a_task_or_a_pool(error):
+    thread = Thread.run("thread", lambda please_stop: failing(error))
+    task = Task(partial(failing, error), exit_on_error=False).start()
+    with ThreadPool(2) as pool:
+        future = pool.run("job", lambda please_stop: failing(error))
+        waits = [thread.join, task.get, future.wait]
+        assert [raised_by(wait) for wait in waits] == [error] * 3
+    with pytest.raises(WorkerFailed) as caught:
+        asyncio.run(task.wait())
+    assert caught.value.error is error
+
+
+def raised_by(wait):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - that is the question
+        wait()
+    return caught.value
 
 
 def test_r1_print_traceback_logs_at_the_crash_and_only_then(caplog):
@@ -155,6 +204,14 @@ def test_r2_the_original_error_with_its_own_traceback_and_a_note():
     assert caught.traceback[-1].name == "failing"
     assert len(set(lengths)) == 1
     assert caught.value.__notes__ == [f"raised in worker job (started at {__file__}:{line})"]
+
+
+def test_r2_an_error_whose_attributes_cannot_be_set_has_its_note_too():
+    with pytest.raises(FrozenError) as caught:
+        Async(failing, name="job").start(FrozenError("no")).get()
+    (note,) = caught.value.__notes__
+    assert note.startswith("raised in worker job")
+    assert caught.traceback[-1].name == "failing"
 
 
 def test_r2_several_errors_of_a_with_block_come_as_one_group():

@@ -11,7 +11,16 @@ __all__ = [
     "WorkerError",
     "WorkerExit",
     "WorkerFailed",
+    "text_of",
 ]
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says. One that fails at this, too, must not keep the rest from being said."""
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"
 
 
 class WorkerExit(BaseException):
@@ -36,7 +45,7 @@ class WorkerFailed(WorkerError):  # noqa: N818 - the name is the seed's
     """The work raised an exception; it is the ``error`` attribute and the ``__cause__``."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(f"worker raised {type(error).__name__}: {error}")
+        super().__init__(f"worker raised {type(error).__name__}: {text_of(error)}")
         self.error = error
 
 

@@ -141,7 +141,9 @@ class Defer(Generic[T]):
     def _get(self, deadline: float) -> T:
         status, result, own_traceback = self._settled()
         if status is REJECTED:
-            raise result.with_traceback(own_traceback)  # so it does not grow with each get()
+            raise BaseException.with_traceback(
+                result, own_traceback
+            )  # so it does not grow with each get()
         if status is PENDING:
             if monotonic() < deadline:
                 raise WorkerCancelled("the wait for a defer was stopped")

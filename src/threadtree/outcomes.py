@@ -11,6 +11,7 @@ import enum
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 from weakref import ref
 
@@ -24,6 +25,7 @@ __all__ = [
     "Failure",
     "Outcome",
     "WorkerState",
+    "annotate",
     "outcome_of",
     "report_unseen",
 ]
@@ -116,7 +118,7 @@ class Failure(Outcome):
         self._origin = "{}:{}".format(*origin)
         self._traceback = error.__traceback__
         self._settled = Claim()  # won by the first who looks at the error, or logs it
-        error.add_note(f"raised in worker {path} (started at {self._origin})")
+        annotate(error, f"raised in worker {path} (started at {self._origin})")
         self.error: BaseException = error
         _unseen[id(self)] = ref(self)
 
@@ -131,7 +133,7 @@ class Failure(Outcome):
     def get(self) -> NoReturn:
         """Raise the error with the traceback it had, no longer each time."""
         try:
-            raise self.look().with_traceback(self._traceback)
+            raise BaseException.with_traceback(self.look(), self._traceback)
         finally:
             del self  # the traceback holds this frame: no cycle through it
 
@@ -155,6 +157,13 @@ class Failure(Outcome):
         """Whether this is the first look or report."""
         _unseen.pop(id(self), None)
         return self._settled.take(object())
+
+
+def annotate(error: BaseException, note: str) -> None:
+    """Add a note to an error: also to one whose attributes cannot be set, such as a frozen
+    dataclass. One that has made something else of its notes goes without."""
+    with suppress(Exception):
+        vars(error).setdefault("__notes__", []).append(note)
 
 
 def outcome_of(exception: BaseException, path: str, origin: tuple[str, int]) -> Outcome:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TextIO
 
+from .errors import text_of
 from .node import Life, tree
 from .outcomes import WorkerState
 from .parking import FOREVER, seconds
@@ -397,7 +398,7 @@ def _error_text(life: Life) -> str:
     outcome = life.outcome
     if outcome is None or outcome.error is None:
         return ""
-    lines = str(outcome.error).splitlines()
+    lines = text_of(outcome.error).splitlines()
     return f": {type(outcome.error).__name__}" + (f": {lines[0]}" if lines else "")
 
 

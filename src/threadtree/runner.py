@@ -202,8 +202,7 @@ class Runner(EventLoop):
         tb = error.__traceback__
         while tb is not None and tb.tb_next is not None and _is_ours(tb.tb_frame):
             tb = tb.tb_next
-        error.__traceback__ = tb
-        return outcome_of(error, self.path, run.origin)
+        return outcome_of(BaseException.with_traceback(error, tb), self.path, run.origin)
 
     # -- the end of a run, step by step ----------------------------------------------------------
 

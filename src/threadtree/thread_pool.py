@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from .errors import QueueClosed, WorkerCancelled, WorkerExit
 from .futures import Settlement
-from .outcomes import Outcome, outcome_of
+from .outcomes import Outcome, annotate, outcome_of
 from .parking import whereabouts
 from .please_stop import takes_please_stop
 from .queues import Queue
@@ -174,5 +174,5 @@ class _Job(NamedTuple):
         try:
             self.future.assign(self.call(please_stop=please_stop))
         except BaseException as error:
-            error.add_note(f"raised in {self.name}")
+            annotate(error, f"raised in {self.name}")
             self.future._fail(error, self.origin)

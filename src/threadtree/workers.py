@@ -18,7 +18,8 @@ def name_of(task: Any) -> str:
     """What a person calls it: the name of a function, within whatever it is wrapped."""
     while isinstance(task, partial):
         task = task.func
-    return getattr(task, "__name__", type(task).__name__)
+    name = getattr(task, "__name__", None)
+    return name if isinstance(name, str) else type(task).__name__
 
 
 class Worker(Job[T_co]):

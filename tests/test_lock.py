@@ -303,7 +303,7 @@ def test_a_bad_till_raises_before_the_lock_is_given_away(till):
     with lock:
         worker = create_worker(lambda: inside.append(lock.acquire()) or lock.release())
         in_a_wait(worker)
-        with pytest.raises((TypeError, ValueError), match="till must be"):
+        with pytest.raises((TypeError, ValueError), match="till must be a Signal, a number"):
             lock.wait(till)
         assert inside == []
     worker.join(LIMIT)

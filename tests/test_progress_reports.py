@@ -97,8 +97,14 @@ def test_update_sets_and_leaves_what_is_not_given():
     task.update(completed_steps=-3)
     assert task.progress == 0.0
     with pytest.raises(TypeError, match="total_steps"):
-        task.update(total_steps="many")
-    assert task.total_steps == 10
+        task.update(completed_steps=1, total_steps="many")
+    with pytest.raises(TypeError, match="steps are counted in whole numbers, not in 'some'"):
+        task.update(completed_steps="some", total_steps=20)
+    with pytest.raises(ValueError, match="total_steps must be 0 or more"):
+        task.update(completed_steps=1, total_steps=-2)
+    with pytest.raises(TypeError, match=r"steps are counted in whole numbers, not in 1\.5"):
+        task.advance(1.5)
+    assert (task.completed_steps, task.total_steps) == (-3, 10)
     task.cancel()
 
 

@@ -374,6 +374,9 @@ def test_progress_is_exact_under_contention_and_clamped():
         assert worker.progress == 50
         worker.advance(10_000)
         assert worker.progress == 100
+        with pytest.raises(TypeError, match="whole numbers, not in 'x'"):
+            worker.advance("x")
+        assert worker.completed_steps == 12_000
 
 
 def test_tree_shows_everything_with_its_state():

@@ -259,9 +259,9 @@ def test_bad_input_raises_at_once():
         Thread("t", good, please_stop=True)
     thread = Thread.run("t", until_asked)
     for till in ("soon", True, float("nan")):
-        with pytest.raises((TypeError, ValueError), match="till must be"):
+        with pytest.raises((TypeError, ValueError), match="till must be a Signal, a number"):
             thread.join(till)
-        with pytest.raises((TypeError, ValueError), match="till must be"):
+        with pytest.raises((TypeError, ValueError), match="till must be a Signal, a number"):
             join_all_threads([thread], till)
     for wrong in (None, threading.current_thread(), thread.stopped):
         with pytest.raises(TypeError, match="can be joined, not"):

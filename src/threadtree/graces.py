@@ -29,7 +29,7 @@ class Graces:
     def __setattr__(self, name: str, value: float) -> None:
         if name not in Graces.__slots__:
             raise AttributeError(f"there is no grace called {name!r}: asked, told, daemons")
-        super().__setattr__(name, seconds(value, name))
+        super().__setattr__(name, seconds(value, f"{name} must be"))
 
     def __repr__(self) -> str:
         return f"Graces(asked={self.asked}, told={self.told}, daemons={self.daemons})"

@@ -23,7 +23,7 @@ _log = logging.getLogger("threadtree")
 
 def end_in_order(nodes: list[Any], grace: float | None = None) -> list[Straggler]:
     """Ask, tell, and name. Who calls cannot wait for itself, nor for what waits for its end."""
-    grace = graces.asked if grace is None else seconds(grace, "grace")
+    grace = graces.asked if grace is None else seconds(grace, "grace must be")
     caller = current()
     spared = {caller, *caller._ancestors()}
     nodes = [node for node in nodes if node._ends_when_asked]

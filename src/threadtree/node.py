@@ -247,6 +247,8 @@ class Node:
     def total_steps(self, total: int | None) -> None:
         if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
             raise TypeError(f"total_steps must be a whole number, or None, not {total!r}")
+        if total is not None and total < 0:
+            raise ValueError(f"total_steps must be 0 or more, or None, not {total}")
         self._total_steps = total
 
     @property

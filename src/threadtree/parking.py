@@ -50,22 +50,22 @@ _MAIN_LOOKS: Final = (0.05, 0.5, 5.0)
 _TIMED_GET_MAY_HANG: Final = sys.version_info < (3, 13)
 
 
-def seconds(timeout: float | None, what: str = "timeout") -> float:
+def seconds(timeout: float | None, what: str = "timeout must be") -> float:
     """A timeout in seconds as given by a user: None is for ever, negative is 0, NaN raises."""
     if timeout is None:
         return FOREVER
     if isinstance(timeout, bool) or not hasattr(timeout, "__float__"):
-        raise TypeError(f"{what} must be a number of seconds or None, not {timeout!r}")
+        raise TypeError(f"{what} a number of seconds or None, not {timeout!r}")
     try:
         value = float(timeout)
     except OverflowError:  # a whole number beyond all floats
         value = math.copysign(math.inf, timeout > 0 or -1)
     if math.isnan(value):
-        raise ValueError(f"{what} must be a number of seconds or None, not NaN")
+        raise ValueError(f"{what} a number of seconds or None, not NaN")
     return max(value, 0.0)
 
 
-def deadline_after(timeout: float | None, what: str = "timeout") -> float:
+def deadline_after(timeout: float | None, what: str = "timeout must be") -> float:
     """The monotonic time at which a timeout given now is over."""
     span = seconds(timeout, what)
     return FOREVER if span >= threading.TIMEOUT_MAX else monotonic() + span

@@ -71,7 +71,7 @@ def show(
         picture = _Live(subject, console, transient)
     else:
         picture = _Lines(console)
-    painter = _Painter(subject, picture, seconds(interval, "interval"))
+    painter = _Painter(subject, picture, seconds(interval, "interval must be"))
     worker = Worker(painter.run, parent=False, daemon=True, name="progress")
     subject.hide(worker)
     tree.watchers[worker] = painter.note

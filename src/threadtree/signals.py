@@ -364,10 +364,10 @@ NEVER: Final[Signal] = _Never("NEVER")
 """The signal that never goes."""
 
 
-def limits(till: Signal | float | None, what: str = "till") -> tuple[float, Signal]:
+def limits(till: Signal | float | None) -> tuple[float, Signal]:
     """What may end a wait early, given as a signal or in seconds: a deadline, and a signal."""
     if till is None:
         return FOREVER, NEVER
     if isinstance(till, Signal):
         return FOREVER, till
-    return deadline_after(till, what), NEVER
+    return deadline_after(till, "till must be a Signal,"), NEVER

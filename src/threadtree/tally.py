@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from operator import index
+from typing import Final, SupportsIndex
 from weakref import ref
 
 from .forks import after_fork_in_child
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "whole"]
 
 _FOLD_AT: Final = 1024
+
+
+def whole(steps: SupportsIndex) -> int:
+    """A number of steps as given by a user. Raises TypeError for what is no whole number."""
+    try:
+        return index(steps)
+    except TypeError:
+        raise TypeError(f"steps are counted in whole numbers, not in {steps!r}") from None
 
 
 class Tally(list[int]):
@@ -24,8 +33,8 @@ class Tally(list[int]):
 
     __slots__ = ()
 
-    def add(self, amount: int = 1) -> None:
-        self.append(amount)
+    def add(self, amount: SupportsIndex = 1) -> None:
+        self.append(amount if isinstance(amount, int) else whole(amount))
         if len(self) >= _FOLD_AT:
             self._fold()
 

@@ -73,7 +73,7 @@ class ThreadedQueue(Queue[T]):
         super().__init__(name, 2 * batch_size if max_size is None else max_size, silent)
         self.slow_queue = slow_queue
         self.batch_size = batch_size
-        self.period = 1.0 if period is None else seconds(period, "period")
+        self.period = 1.0 if period is None else seconds(period, "period must be")
         self.error_target = error_target
         self.thread: Thread[None] = Thread.run(f"threaded queue for {name}", self._ship_all)
 

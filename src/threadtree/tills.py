@@ -41,7 +41,7 @@ class Till(Derived):
             raise TypeError("a Till needs either seconds, or till, which is a unix time")
         self._alarm: _Alarm | None = None  # armed while anything waits for us, or looks at us
         span = _seconds_until(till) if seconds is None else seconds
-        self._deadline = deadline_after(span, "seconds")
+        self._deadline = deadline_after(span, "seconds must be")
         # The run that we were made in; None in a thread that has no worker.
         self._maker: Any = here.stack[-1]._life if here.stack else None
         self._go = self._deadline <= monotonic()
@@ -121,4 +121,4 @@ def _ring(link: Callable[[], Till | None]) -> None:
 
 
 def _seconds_until(moment: float | None) -> float:
-    return seconds(moment, "till") - time.time()
+    return seconds(moment, "till must be") - time.time()

@@ -12,7 +12,7 @@ from .messages import PROGRESS_CHANGED, STATE_CHANGED, Host, ProgressChanged, St
 from .node import Node, tree
 from .reports import Reports
 from .run import Run
-from .tally import Tally
+from .tally import Tally, whole
 
 __all__ = ["Tracked"]
 
@@ -127,10 +127,11 @@ class Tracked(Heeding[T_co]):
         if completed_steps is None and total_steps == -1:
             super().update()
             return
+        completed = None if completed_steps is None else whole(completed_steps)
         if total_steps != -1:
             self.total_steps = total_steps
-        if completed_steps is not None:
-            self._steps.set(completed_steps)
+        if completed is not None:
+            self._steps.set(completed)
         self._note_progress()
 
     def _count(self, item: Any) -> None:

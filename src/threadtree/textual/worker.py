@@ -24,6 +24,7 @@ from ..outcomes import Failure, WorkerState
 from ..pool import active_worker, current, get_current_worker
 from ..run import Run
 from ..runner import Runner, origin
+from ..tally import whole
 from ..tasks import Task
 from ..works import ResultType, WorkType
 
@@ -166,10 +167,11 @@ class Worker(Task[T_co]):
         """
         if completed_steps is None and total_steps == -1 and current() is self:
             super().update()
-        if completed_steps is not None:
-            self.advance(completed_steps)
+        completed = None if completed_steps is None else whole(completed_steps)
         if total_steps != -1:
             self.total_steps = None if total_steps is None else max(0, total_steps)
+        if completed is not None:
+            self.advance(completed)
 
     # -- its life ------------------------------------------------------------------------------
 

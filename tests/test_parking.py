@@ -67,7 +67,7 @@ def test_nan_and_what_is_no_number_raise_and_say_what_it_is_for(bad):
         with pytest.raises((TypeError, ValueError), match="timeout must be a number of seconds"):
             check(bad)
     with pytest.raises((TypeError, ValueError), match="grace must be"):
-        seconds(bad, "grace")
+        seconds(bad, "grace must be")
 
 
 # -- the gate ----------------------------------------------------------------------------------

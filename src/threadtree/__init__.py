@@ -22,6 +22,7 @@ from .events import Event, Listener
 from .futures import Async, Defer
 from .graces import Graces, graces
 from .jobs import Job
+from .joinable import THREAD_TIMEOUT
 from .laters import Later as _Later  # noqa: F401 - what later() gives
 from .locks import Lock, locked
 from .loops import adopt_loop as _adopt_loop  # noqa: F401 - it makes asyncio handle our events
@@ -33,7 +34,6 @@ from .pool import current as current_thread
 from .queues import Queue
 from .registration import RegisterThread, register_thread
 from .roots import MainThread
-from .runner import THREAD_TIMEOUT
 from .shortcuts import (
     async_,
     await_,

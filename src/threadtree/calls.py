@@ -16,10 +16,10 @@ from .errors import DeadlockError, WorkerCancelled, WorkerError
 from .futures import Settlement
 from .jobs import Job
 from .loops import adopt_loop, owner_of, running_loop
+from .origins import origin
 from .outcomes import Cancelled, Outcome, outcome_of
 from .parking import FOREVER, Claim, deadline_after
 from .pool import current
-from .runner import origin
 from .signals import Signal
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from .errors import DeadlockError
 from .events import Event
 from .forks import after_fork_in_child
 from .jobs import Job
+from .origins import origin
 from .outcomes import Cancelled, Outcome, WorkerState, outcome_of
 from .parking import Claim
 from .pool import current
-from .runner import origin
 from .signals import Signal
 from .timers import Timer
 from .workers import Worker

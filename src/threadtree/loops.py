@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from .bells import Bell
+from .joinable import Joinable
 from .loop import NOTHING
 from .pool import current
 from .roots import Root
-from .runner import Runner
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -55,4 +55,4 @@ def owner_of(loop: AbstractEventLoop) -> Root | None:
     return _owners.get(loop)
 
 
-Runner._adopt_loop = staticmethod(adopt_loop)
+Joinable._adopt_loop = staticmethod(adopt_loop)

@@ -20,10 +20,10 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 from .errors import ProcessFailed, WorkerError, WorkerExit
 from .graces import graces
 from .jobs import Job
+from .loop import EventLoop
 from .parking import FOREVER, PlainWaiter, seconds, whereabouts
 from .pipes import Feed, Lines, Pump, Sink
 from .run import Run
-from .runner import Runner
 from .signals import NEVER, Signal, limits
 from .threads import Thread
 
@@ -119,7 +119,7 @@ class Program(Thread["Program"]):
     # -- who waits for the end reads nothing meanwhile -------------------------------------------
 
     def _loop_until_end(
-        self, run: Run, waiter: Runner, deadline: float, till: Signal = NEVER
+        self, run: Run, waiter: EventLoop, deadline: float, till: Signal = NEVER
     ) -> bool:
         with _Waiting(self):
             return super()._loop_until_end(run, waiter, deadline, till)

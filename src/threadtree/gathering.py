@@ -122,8 +122,7 @@ def _in_turn(started: list[tuple[Job[T], Run]], deadline: float) -> Iterator[Job
                 late = ", ".join(node.path for node, run in started if not run.stopped)
                 raise TimeoutError(f"not ended in time: {late}")
             node, run = ended.popleft()
-            if run.launch is not None:
-                run.launch.await_end()
+            run.await_native_end()
             yield node
     finally:
         for run, key in keys:

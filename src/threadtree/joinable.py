@@ -71,8 +71,7 @@ class Joinable(EventLoop):
         else:
             wait()
         if run.stopped:
-            if run.launch is not None:
-                run.launch.await_end()
+            run.await_native_end()
             return True
         if monotonic() < deadline and not till:
             return False
@@ -86,8 +85,8 @@ class Joinable(EventLoop):
             return
         if not run.ended:
             self._rest_until_end(run, deadline)
-        elif run.launch is not None:
-            run.launch.await_end()
+        else:
+            run.await_native_end()
 
     def _rest_until_end(self, run: Run, deadline: float) -> bool:
         """Wait for the end of the run without dispatching events."""
@@ -108,8 +107,7 @@ class Joinable(EventLoop):
         """
         if run.stopped and waiter._has_nothing_to_hear("WAIT_THREAD_PENDING_DONE"):
             # As most often: without the event and the loop, half of a get().
-            if run.launch is not None:
-                run.launch.await_end()
+            run.await_native_end()
             return True
         done = Event("WAIT_THREAD_PENDING_DONE", target=self)
         if run.stopped:
@@ -143,7 +141,6 @@ class Joinable(EventLoop):
                 await run.stopped
             finally:
                 entries.pop(entry, None)
-        if run.launch is not None:
-            run.launch.await_end()
+        run.await_native_end()
         assert run.outcome is not None
         return run.outcome

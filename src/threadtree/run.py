@@ -67,6 +67,11 @@ class Run(Life):
         self.overtaking = False  # set by stop(now=True)
         self.attention = False  # set by whoever asks: the loop must look closer at each turn
 
+    def await_native_end(self) -> None:
+        """Wait for the last moments of its thread, if it has one; after ``stopped`` has gone."""
+        if self.launch is not None:
+            self.launch.await_end()
+
     def unstart(self) -> None:
         """No thread has begun: be pending again, and forget what was asked meanwhile."""
         self.state = WorkerState.PENDING

@@ -25,6 +25,8 @@ from threadtree import (
     sleep,
 )
 
+from .bytecodes import at_each_bytecode
+
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -86,6 +88,22 @@ def test_a_target_that_ends_before_it_calls_is_an_error_and_nothing_is_called():
         with pytest.raises(WorkerError, match="ended before it called"):
             waits.get(LIMIT)
     assert not called.is_set()
+
+
+@at_each_bytecode
+def test_a_target_that_ends_while_that_is_asked_is_not_called_one_that_never_was_started(interrupt):
+    class WasRunningError(Exception):
+        pass
+
+    def later(call):
+        raise WasRunningError
+
+    ended = Flag()
+    with running(parent=False) as worker:
+        worker.stopped.then(ended.set)
+        worker.later = later
+        with pytest.raises((WasRunningError, WorkerError), match=r"^$|has ended"):
+            interrupt(lambda: call_in(worker, boom), lambda: worker.stop() and ended.wait())
 
 
 def test_a_timeout_before_it_has_begun_means_that_it_never_will():

@@ -49,6 +49,8 @@ from threadtree import (
     wait_forever,
 )
 
+from .bytecodes import at_each_bytecode
+
 PENDING, RUNNING = WorkerState.PENDING, WorkerState.RUNNING
 SUCCESS, ERROR, CANCELLED = WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED
 
@@ -128,6 +130,15 @@ def test_result_and_error_are_properties():
     assert failed.result is None
     assert isinstance(failed.error, ValueError)
     assert all(task.is_finished and not task.is_running for task in (done, failed))
+
+
+@at_each_bytecode
+def test_one_that_begins_while_that_is_asked_is_not_finished(interrupt):
+    go = Flag()
+    task = Task(go.wait, parent=False)
+    assert not interrupt(lambda: task.is_finished, task.start)
+    go.set()
+    task.join(LIMIT)
 
 
 def test_wait_gives_the_result_or_raises_what_the_page_says():

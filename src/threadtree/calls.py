@@ -17,7 +17,7 @@ from .futures import Settlement
 from .jobs import Job
 from .loops import adopt_loop, owner_of, running_loop
 from .origins import origin
-from .outcomes import Cancelled, Outcome, outcome_of
+from .outcomes import Cancelled, Outcome, WorkerState, outcome_of
 from .parking import FOREVER, Claim, deadline_after
 from .pool import current
 from .signals import Signal
@@ -190,12 +190,13 @@ def call_in(
 
 def _call_in_job(target: Job[Any], f: Callable[[], Any], deadline: float) -> Any:
     run = target._life
-    if run.ended:
-        raise WorkerError(f"{target.path} has ended ({run.state.name}), and calls nothing any more")
+    state = run.state  # once: it may begin or end between two looks
+    if state is WorkerState.PENDING:
+        raise WorkerError(f"{target.path} was never started, so it cannot call; start it first")
+    if state is not WorkerState.RUNNING:
+        raise WorkerError(f"{target.path} has ended ({state.name}), and calls nothing any more")
     if run.owner == threading.get_ident():
         return f()
-    if not run.active:
-        raise WorkerError(f"{target.path} was never started, so it cannot call; start it first")
     call = _Call(f, target.path)
     target.later(call.make)
     return _result(call, target, run.stopped, deadline)

@@ -129,7 +129,9 @@ class Life:
 
     @property
     def ended(self) -> bool:
-        return not self.active and self.state is not WorkerState.PENDING
+        """Whether it came out somehow."""
+        state = self.state  # once: one that begins between two looks is not ended
+        return state is not WorkerState.PENDING and state is not WorkerState.RUNNING
 
 
 class Node:

@@ -163,6 +163,21 @@ def test_r3_a_circle_of_calls_raises_in_the_call_that_closes_it():
         call_in(a, lambda: call_in(b, lambda: call_in(a, current)))
 
 
+def test_r3_a_circle_of_calls_raises_however_fast_the_other_hears_of_them():
+    with running(name="a") as a, running(name="b") as b:
+
+        def later(callback):
+            Worker.later(a, callback)
+            if current() is b:
+                a_has_heard = Flag()
+                Worker.later(a, a_has_heard.set)
+                a_has_heard.wait()
+
+        a.later = later
+        with pytest.raises(DeadlockError, match="b waits for a waits for b"):
+            call_in(a, lambda: call_in(b, lambda: call_in(a, current)))
+
+
 def test_r3_a_call_to_somebody_who_joins_us_raises_in_the_later_of_the_two():
     with running(name="a") as a:
         b = Async(lambda: call_in(a, current), name="b")
@@ -351,6 +366,29 @@ def test_a_timeout_cancels_the_coroutine():
         with pytest.raises(TimeoutError):
             await async_(call_in, asyncio.get_running_loop(), slow, timeout=0.02)
         await asyncio.wait_for(cancelled.wait(), LIMIT)
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_is_stopped_while_the_loop_makes_the_coroutine_cancels_it():
+    async def main():
+        made = asyncio.Event()
+        called, caller_is_gone = Flag(), Flag()
+
+        def make():
+            called.set()
+            caller_is_gone.wait()
+            made.set()
+            return asyncio.sleep(60)
+
+        caller = async_(call_in, asyncio.get_running_loop(), make)
+        caller.stopped.then(caller_is_gone.set)
+        async_(lambda: called.wait() and caller.stop())
+        await made.wait()
+        (sleeping,) = asyncio.all_tasks() - {asyncio.current_task()}
+        done, _ = await asyncio.wait([sleeping], timeout=LIMIT)
+        assert done
+        assert sleeping.cancelled()
 
     asyncio.run(main())
 

@@ -109,12 +109,17 @@ class _CallInLoop(_Call):
             self._settlement.settle(Outcome(future.result()))
 
     def abandon(self) -> None:
-        super().abandon()
-        if not self.done and self._future is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._future.cancel)
-            except RuntimeError:
-                pass  # the loop is closed, and it with it
+        if self.withdraw() or self.done:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._cancel)
+        except RuntimeError:
+            pass  # the loop is closed, and it with it
+
+    def _cancel(self) -> None:
+        """On the thread of the loop, so that it is not just about to await what was given."""
+        if self._future is not None:
+            self._future.cancel()
 
 
 class _Parcel:
@@ -123,16 +128,16 @@ class _Parcel:
     But without a GIL, a thread that sleeps does not see that what it made was dropped elsewhere.
     """
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: _Call, lost: Signal) -> None:
         self._call = call
-        self.lost = Signal("lost")
+        self._lost = lost
 
     def __call__(self) -> None:
         self._call.make()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_finalizing() and self._call.withdraw():
-            self.lost.go()
+            self._lost.go()
 
 
 @overload
@@ -198,8 +203,7 @@ def _call_in_job(target: Job[Any], f: Callable[[], Any], deadline: float) -> Any
     if run.owner == threading.get_ident():
         return f()
     call = _Call(f, target.path)
-    target.later(call.make)
-    return _result(call, target, run.stopped, deadline)
+    return _result(call, partial(target.later, call.make), target, run.stopped, deadline)
 
 
 def _call_in_loop(loop: AbstractEventLoop, f: Callable[[], Any], deadline: float) -> Any:
@@ -212,27 +216,33 @@ def _call_in_loop(loop: AbstractEventLoop, f: Callable[[], Any], deadline: float
             )
         return given
     call = _CallInLoop(f, loop)
-    parcel = _Parcel(call)
-    lost = parcel.lost
-    try:
-        loop.call_soon_threadsafe(parcel)
-    except RuntimeError:
-        raise WorkerError(f"{loop!r} is closed, and calls nothing any more") from None
-    del parcel
-    return _result(call, owner_of(loop), lost, deadline)
+    lost = Signal("lost")
+
+    def send() -> None:
+        try:
+            loop.call_soon_threadsafe(_Parcel(call, lost))  # held by nobody else
+        except RuntimeError:
+            raise WorkerError(f"{loop!r} is closed, and calls nothing any more") from None
+
+    return _result(call, send, owner_of(loop), lost, deadline)
 
 
-def _result(call: _Call, target: Any, over: Signal, deadline: float) -> Any:
-    """Wait for the call, or until it is over with the target."""
+def _result(
+    call: _Call, send: Callable[[], object], target: Any, over: Signal, deadline: float
+) -> Any:
+    """Send the call on its way, and wait for it, or until it is over with the target."""
     waiter = current()
     adopt_loop()
 
     def wait() -> None:
+        send()
         limit = None if deadline == FOREVER else max(deadline - monotonic(), 0.0)
         (call.done | over).wait(limit)
 
     try:
-        if deadline == FOREVER and target is not None and not call.done:
+        if deadline == FOREVER and target is not None:
+            # It looks for a circle before the call is sent: a target that itself waits for a call
+            # in an event loop might make ours before we look, or might not.
             without_circle(waiter, target, wait, FOR_A_CALL)
         else:
             wait()

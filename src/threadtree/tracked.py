@@ -83,8 +83,9 @@ class Tracked(Heeding[T_co]):
     @property
     def total_steps(self) -> int | None:
         """How many steps there are in all; None when nobody knows. Can be set. (From Textual.)"""
-        if not self._sums_children or self._total_steps is not None:
-            return self._total_steps
+        own = self._total_steps
+        if own is not None or not self._sums_children:
+            return own
         with tree.lock:
             return sum(_total(node) for node in self._summed()) or None
 

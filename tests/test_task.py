@@ -548,27 +548,11 @@ def test_code_that_polls_and_returns_is_a_success_that_was_cancelled():
     assert (task.state, task.is_cancelled) == (SUCCESS, True)
 
 
-def test_clean_up_may_wait_and_is_cut_short_when_the_grace_is_over(short_graces):
-    cleaned = []
-
-    def plain():
-        try:
-            wait_forever()
-        finally:
-            sleep(0.001)
-            cleaned.append("plain")
-            wait_forever()
-
-    async def asynchronous():
-        try:
-            await forever()
-        finally:
-            await asyncio.sleep(0.001)
-            cleaned.append("async")
-            await forever()
+def end_cancelled(*works):
+    """Run these on a loop, and cancel them when they have begun."""
 
     async def main():
-        tasks = [Task(plain).start(), Task(asynchronous).start()]
+        tasks = [Task(work).start() for work in works]
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
@@ -577,7 +561,50 @@ def test_clean_up_may_wait_and_is_cut_short_when_the_grace_is_over(short_graces)
                 await task
 
     asyncio.run(main())
+
+
+def test_clean_up_may_wait():
+    cleaned = []
+
+    def plain():
+        try:
+            wait_forever()
+        finally:
+            sleep(0.001)
+            cleaned.append("plain")
+
+    async def asynchronous():
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.001)
+            cleaned.append("async")
+
+    end_cancelled(plain, asynchronous)
     assert sorted(cleaned) == ["async", "plain"]
+
+
+def test_clean_up_is_cut_short_when_the_grace_is_over(short_graces):
+    cut_short = []
+
+    def plain():
+        try:
+            wait_forever()
+        finally:
+            with pytest.raises(WorkerExit):
+                wait_forever()
+            cut_short.append("plain")
+
+    async def asynchronous():
+        try:
+            await forever()
+        finally:
+            with pytest.raises(asyncio.CancelledError):
+                await forever()
+            cut_short.append("async")
+
+    end_cancelled(plain, asynchronous)
+    assert sorted(cut_short) == ["async", "plain"]
 
 
 def test_cancelling_a_waiter_cancels_the_wait_not_the_work():

@@ -324,8 +324,10 @@ def test_a_loop_that_closes_before_it_calls_is_a_clear_error():
     loop = asyncio.new_event_loop()
     # Without a GIL, a thread that sleeps does not see that what it made was dropped elsewhere.
     limit = {"timeout": 0.1} if FREE_THREADED else {}
+    send, sent = loop.call_soon_threadsafe, Flag()
+    loop.call_soon_threadsafe = lambda callback: (send(callback), sent.set())
     caller = async_(call_in, loop, current, **limit)
-    in_a_wait(caller)
+    sent.wait()
     loop.close()
     with pytest.raises((TimeoutError, WorkerError) if FREE_THREADED else WorkerError):
         caller.get(LIMIT)

@@ -400,15 +400,21 @@ def test_l4_a_failed_native_start_leaves_the_worker_startable(monkeypatch):
 
 @pytest.mark.parametrize("began", [False, True])
 def test_l4_an_interrupt_out_of_the_native_start(monkeypatch, began):
-    """Whether the thread exists decides, not the exception."""
+    """Whether the run has begun decides, not the exception."""
     start = native_module.threading.Thread.start
+    entered = Flag()
+
+    def task():
+        entered.set()
+        wait_forever()
 
     def interrupted(self):
         if began:
             start(self)
+            entered.wait()
         raise KeyboardInterrupt
 
-    worker = Worker(parent=False)
+    worker = Worker(task, parent=False)
     with monkeypatch.context() as patch:
         patch.setattr(native_module.threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):

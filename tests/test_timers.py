@@ -34,6 +34,7 @@ def timer_threads() -> list[threading.Thread]:
 def end_of_the_timer_thread() -> float:
     """Wait for the timer thread to end by itself, and give the time when it has."""
     for thread in timer_threads():
+        thread._started.wait(LIMIT)  # if another thread is about to begin it
         thread.join(LIMIT)
         assert not thread.is_alive(), "the timer thread does not end"
     return monotonic()

@@ -130,6 +130,7 @@ def test_l2_a_worker_that_is_paused_is_told_too() -> None:
 
 
 def test_l3_a_whole_tree_has_one_deadline() -> None:
+    graces.told = LIMIT  # what is told may be slow to end
     told: list[float] = []
 
     def grow(depth: int) -> None:
@@ -165,7 +166,8 @@ def test_l3_join_in_time_names_what_has_not_ended_and_where_it_is(stuck: Stuck) 
     assert "Worker parent/child is still running (never asked), at:" in str(caught.value)
     assert "here it is stuck" in str(caught.value)
     assert "Worker parent is still running" in str(caught.value)
-    worker.stop()
+    (child,) = worker.stop().children
+    child.please_stop.wait(LIMIT)
     with pytest.raises(TimeoutError, match=r"parent/child is still running \(asked 0\.\d s ago\)"):
         worker.join(0.01)
     stuck.may_go.set()

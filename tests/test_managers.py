@@ -372,6 +372,25 @@ def test_the_end_of_a_block_waits():
     asyncio.run(main())
 
 
+@pytest.mark.timeout(10)
+def test_the_end_of_a_block_does_not_wait_for_what_nobody_starts():
+    def never_started(manager):
+        task = Task(boom, parent=False)
+        return manager._take_in(lambda: task, lambda other: False, None, start=False)
+
+    with pytest.raises(WorkerError, match="never started"), WorkerManager() as tasks:
+        task = never_started(tasks)
+    assert task.state is CANCELLED
+
+    async def main():
+        with pytest.raises(WorkerError, match="never started"):
+            async with WorkerManager() as tasks:
+                task = never_started(tasks)
+        assert task.state is CANCELLED
+
+    asyncio.run(main())
+
+
 class HeldUp:
     """A node that is slow to take in that a task has ended well."""
 

@@ -79,7 +79,7 @@ class _Call:
 class _CallInLoop(_Call):
     """A call in an asyncio loop; what it gives is awaited there."""
 
-    _future: Future[Any] | None = None
+    _future: Future[Any] | None = None  # only the thread of the loop reads and writes it
 
     def __init__(self, call: Callable[[], Any], loop: AbstractEventLoop) -> None:
         super().__init__(call, repr(loop))

@@ -131,6 +131,7 @@ class Collective:
 
     def _wait_until_over(self) -> None:
         while pending := self._those_that_are_not_over():
+            pending[0]._started_run()  # raises for one that nobody has started, and so never ends
             pending[0]._outcome_by(FOREVER)
         self._await_native_ends()
 

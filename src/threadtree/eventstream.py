@@ -10,7 +10,6 @@ from weakref import ref
 
 from .bells import Bell
 from .events import Event, Listener
-from .joinable import Joinable
 from .runner import Runner
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class EventStream:
 
     def __init__(self, worker: Runner, name: str) -> None:
         self._run = worker._life
-        self._adopt_loop = Joinable._adopt_loop
+        self._adopt_loop = Runner._adopt_loop
         # Put by the worker's thread, taken by ours; then it looks for a bell, and we, having hung
         # it up, for an event.
         self._events: deque[Event] = deque()

@@ -152,27 +152,30 @@ def test_what_has_ended_is_folded_and_a_parent_tells_how_many_failed():
 
 
 def test_running_work_is_a_tree_with_states_bars_and_times():
-    drawn, go = Flag(), Flag()
+    halfway, ended, go = Flag(), Flag(), Flag()
 
     def leaf():
         get_current_worker().update(5, 10)
+        halfway.set()
         go.wait()
 
     def boss():
         Task(leaf, name="leaf").start()
+        halfway.wait()
         for _ in range(5):
             Task(int, name="done").start().get()
-        drawn.set()
+        ended.set()
         go.wait()
 
     console, file = file_console(height=HEIGHT, force_terminal=True, legacy_windows=False)
     task = Task(boss, name="boss", parent=False)
     with progress.show(console=console, interval=0):
         task.start()
-        drawn.wait()
-        while "2 more ended" not in file.getvalue():  # the painter is another thread
+        ended.wait()
+        picture = []
+        while not any("2 more ended" in line for line in picture):  # the painter is another thread
             sleep(0.001)
-        picture = screen_of(file.getvalue().replace("\n", "\r\n").encode())
+            picture = screen_of(file.getvalue().replace("\n", "\r\n").encode())
         go.set()
         task.get(LIMIT)
     assert picture[0].startswith("boss")

@@ -62,6 +62,8 @@ def no_leaks() -> Iterator[None]:
     # What a test left behind for the main thread to handle is not the next test's business.
     main._life.paused = False
     main.update()
+    queued = main.backlog
+    main._mailbox.queue.clear()
     leaked = [worker.path for worker in node.tree.live.copy() if worker is not main]
     pending = [handle.path for handle in laters._pending.copy()]
     new_threads = {thread for thread in threading.enumerate() if _can_end(thread)} - before
@@ -86,6 +88,7 @@ def no_leaks() -> Iterator[None]:
     assert not pending, f"later() handles are pending: {pending}"
     assert not closing, f"nothing can start any more: {closing}"
     assert not alive, f"threads still run: {alive}"
+    assert not queued, f"events are queued for the main worker: {queued}"
     assert not listening, f"listeners of the main worker are left: {listening}"
     assert not unseen, "an error was left that nobody has looked at"
     assert not main.children, f"children of main are left: {main.children}"

@@ -8,6 +8,7 @@ import gc
 import sysconfig
 import threading
 import weakref
+from time import monotonic
 
 import pytest
 
@@ -21,6 +22,7 @@ from threadtree import (
     WorkerError,
     async_,
     call_in,
+    calls,
     current,
     sleep,
 )
@@ -115,16 +117,23 @@ def test_a_timeout_before_it_has_begun_means_that_it_never_will():
     assert not called.is_set()
 
 
-def test_a_timeout_after_it_has_begun_says_so():
-    go, begun = Flag(), Flag()
+@pytest.fixture
+def begun(monkeypatch):
+    """A flag for the called to set: no caller sees the time pass before."""
+    flag = Flag()
+    monkeypatch.setattr(calls, "monotonic", lambda: flag.wait() and monotonic())
+    return flag
+
+
+def test_a_timeout_after_it_has_begun_says_so(begun):
+    go = Flag()
     with running() as worker:
 
         def slow():
             begun.set()
             go.wait()
 
-        caller = async_(call_in, worker, slow, timeout=0.05)
-        begun.wait()
+        caller = async_(call_in, worker, slow, timeout=0.01)
         with pytest.raises(TimeoutError, match="it goes on"):
             caller.get(LIMIT)
         go.set()
@@ -355,18 +364,19 @@ def test_a_coroutine_in_the_loop_that_runs_here_is_refused():
         asyncio.run(main())
 
 
-def test_a_timeout_cancels_the_coroutine():
+def test_a_timeout_cancels_the_coroutine(begun):
     async def main():
         cancelled = asyncio.Event()
 
         async def slow():
+            begun.set()
             try:
                 await asyncio.sleep(60)
             finally:
                 cancelled.set()
 
         with pytest.raises(TimeoutError):
-            await async_(call_in, asyncio.get_running_loop(), slow, timeout=0.02)
+            await async_(call_in, asyncio.get_running_loop(), slow, timeout=0.01)
         await asyncio.wait_for(cancelled.wait(), LIMIT)
 
     asyncio.run(main())

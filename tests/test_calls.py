@@ -395,12 +395,13 @@ def test_a_caller_that_is_stopped_while_the_loop_makes_the_coroutine_cancels_it(
 
         caller = async_(call_in, asyncio.get_running_loop(), make)
         caller.stopped.then(caller_is_gone.set)
-        async_(lambda: called.wait() and caller.stop())
+        stopper = async_(lambda: called.wait() and caller.stop())
         await made.wait()
         (sleeping,) = asyncio.all_tasks() - {asyncio.current_task()}
         done, _ = await asyncio.wait([sleeping], timeout=LIMIT)
         assert done
         assert sleeping.cancelled()
+        await stopper
 
     asyncio.run(main())
 

@@ -23,6 +23,7 @@ from threadtree import (
     register_thread,
     start_main_thread,
     stop_main_thread,
+    wait_event,
     wait_for_shutdown_signal,
 )
 
@@ -263,6 +264,13 @@ def test_without_wait_forever_the_end_of_the_last_child_ends_the_wait(anew):
 def test_stop_main_thread_from_another_thread_ends_the_wait(anew):
     Thread.run("child", lambda please_stop: stop_main_thread())
     assert wait_for_shutdown_signal() == 0
+
+
+def test_stop_main_thread_in_time_for_the_wait_ends_no_later_one(anew):
+    in_threads(stop_main_thread)
+    assert wait_for_shutdown_signal() == 0
+    MainThread.fire("NEWS", "later")
+    assert wait_event("NEWS", LIMIT) == "later"
 
 
 def test_after_stop_main_thread_a_thread_is_asked_at_once_until_main_is_started_again(anew):

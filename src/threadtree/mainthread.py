@@ -161,6 +161,7 @@ def _in_charge() -> Iterator[None]:
 def _stop_in_order() -> None:
     try:
         stop_main_thread()
+        MainThread.update()  # the stop of somebody who did the same must not end a later wait
     except (KeyboardInterrupt, Terminated):
         report(leave(find_stragglers(list(MainThread._children.copy()))))
         raise

@@ -489,18 +489,19 @@ def test_l5_while_paused_events_are_handled_and_no_wait_returns():
 
 
 def test_l5_a_timeout_runs_on_and_what_comes_after_it_is_too_late():
+    class Watched(Worker):
+        def _hold(self):
+            held.set()  # the wait is over, and outlives its timeout only since it is paused
+            super()._hold()
+
     def task():
         current().pause()
-        # Paused, the wait outlives its timeout; the event comes after that, before the resume.
-        current().later(late.fire, timeout=0.05)
-        return wait_event("WANTED", timeout=0.01)
+        return wait_event("WANTED", timeout=0.001)
 
-    class Late:
-        def fire(self):
-            worker.fire("WANTED", "too late").resume()
-
-    late = Late()
-    worker = Worker(task, parent=False).start()
+    held = Flag()
+    worker = Watched(task, parent=False).start()
+    held.wait()
+    worker.fire("WANTED", "too late").resume()
     assert worker.get() is None
 
 

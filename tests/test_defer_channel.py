@@ -19,6 +19,7 @@ from threadtree import (
     Worker,
     WorkerCancelled,
     WorkerExit,
+    WorkerState,
     async_,
     await_,
     current,
@@ -283,19 +284,18 @@ def test_await_gives_or_raises_and_stops_what_it_waits_for_when_it_is_stopped():
     assert await_(pow, 2, 5) == 32
     with pytest.raises(ZeroDivisionError):
         await_(divmod, 1, 0)
-    begun, ended = Flag(), Flag()
+    begun = Flag()
+    asked: list[Worker[Any]] = []
 
     def blocking() -> None:
+        asked.append(current())
         begun.set()
-        try:
-            wait_event("NEVER FIRED")
-        finally:
-            ended.set()
+        wait_event("NEVER FIRED")
 
     with running(lambda: await_(blocking)) as worker:
         begun.wait()
         worker.stop()
-        ended.wait()
+        assert asked[0].join(LIMIT).state is WorkerState.CANCELLED
 
 
 # -- Channel -----------------------------------------------------------------------------------

@@ -258,10 +258,11 @@ def test_a_sink_that_fails_gets_each_line_once(
     follower: Follower, log: Path, state: Path, trouble: sinks.Behaviour
 ) -> None:
     said: list[str] = []
+    stalls = trouble in (sinks.stall_before_storing, sinks.stall_after_storing)
     write(log, "one\ntwo\nthree\n")
     one, two, three = follower.look()
     with FailingSink(trouble, trouble, sinks.good, trouble) as sink:
-        shipper = Shipper(sink.url, Journal(state), 0.1, said.append)
+        shipper = Shipper(sink.url, Journal(state), 0.3 if stalls else LIMIT, said.append)
         shipper.extend([one, two])
         shipper.extend([three])
     assert sink.texts(log) == ["one", "two", "three"]

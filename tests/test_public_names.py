@@ -185,3 +185,9 @@ def test_c3_the_import_starts_installs_and_configures_nothing(package):
     program = WATCHED_IMPORT.replace("{package}", package)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_what_is_imported_later_is_listed_before():
+    program = "import threadtree; print(*{*threadtree.__all__} - {*dir(threadtree)})"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "\n", "")

@@ -7,7 +7,6 @@ and an orderly end.
 import os as _os
 import typing as _typing
 
-from .channels import Channel
 from .errors import (
     DeadlockError,
     NoActiveWorker,
@@ -24,15 +23,11 @@ from .graces import Graces, graces
 from .jobs import Job
 from .joinable import THREAD_TIMEOUT
 from .laters import Later as _Later  # noqa: F401 - what later() gives
-from .locks import Lock, locked
 from .loops import adopt_loop as _adopt_loop  # noqa: F401 - it makes asyncio handle our events
 from .node import Node
 from .outcomes import WorkerState
-from .please_stop import PLEASE_STOP, THREAD_STOP
 from .pool import WORKER_POOL, active_worker, current, get_current_worker, is_main
 from .pool import current as current_thread
-from .queues import Queue
-from .registration import RegisterThread, register_thread
 from .roots import MainThread
 from .shortcuts import (
     async_,
@@ -59,9 +54,6 @@ from .shortcuts import (
 from .shutdown import install_exit_hook, shutdown
 from .signals import DONE, NEVER, Signal
 from .stragglers import Straggler
-from .threads import Thread, join_all_threads
-from .tills import Till
-from .treetext import tree
 from .workers import Worker
 
 install_exit_hook()
@@ -69,9 +61,11 @@ del install_exit_hook
 
 if _typing.TYPE_CHECKING:
     from .calls import call_in
+    from .channels import Channel
     from .commands import Command
     from .executors import Pool
     from .gathering import as_completed, wait_all, wait_any
+    from .locks import Lock, locked
     from .mainthread import (
         main,
         start_main_thread,
@@ -80,32 +74,50 @@ if _typing.TYPE_CHECKING:
     )
     from .managers import WorkerManager
     from .messages import ProgressChanged, StateChanged
+    from .please_stop import PLEASE_STOP, THREAD_STOP
     from .priority_queue import PriorityQueue
     from .processes import Process
+    from .queues import Queue
+    from .registration import RegisterThread, register_thread
     from .tasks import Task
     from .thread_pool import Future, ThreadPool
     from .threaded_queue import ThreadedQueue
+    from .threads import Thread, join_all_threads
+    from .tills import Till
+    from .treetext import tree
     from .work_decorator import work
 else:
     # Imported when they are first asked for. Some need subprocess or asyncio, and those take longer
-    # than all the rest; the others take 1 ms together, and few programs need them.
+    # than all the rest; no program needs all of the others, and they take 10 % of the time.
     _LATER = {
+        "Channel": "channels",
         "Command": "commands",
         "Future": "thread_pool",
+        "Lock": "locks",
+        "PLEASE_STOP": "please_stop",
         "Pool": "executors",
         "PriorityQueue": "priority_queue",
         "Process": "processes",
         "ProgressChanged": "messages",
+        "Queue": "queues",
+        "RegisterThread": "registration",
         "StateChanged": "messages",
+        "THREAD_STOP": "please_stop",
         "Task": "tasks",
+        "Thread": "threads",
         "ThreadPool": "thread_pool",
         "ThreadedQueue": "threaded_queue",
+        "Till": "tills",
         "WorkerManager": "managers",
         "as_completed": "gathering",
         "call_in": "calls",
+        "join_all_threads": "threads",
+        "locked": "locks",
         "main": "mainthread",
+        "register_thread": "registration",
         "start_main_thread": "mainthread",
         "stop_main_thread": "mainthread",
+        "tree": "treetext",
         "wait_all": "gathering",
         "wait_any": "gathering",
         "wait_for_shutdown_signal": "mainthread",
@@ -119,6 +131,9 @@ else:
 
         value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
         return value
+
+    def __dir__():
+        return sorted({*globals(), *_LATER})
 
 
 if _os.environ.get("THREADTREE_PROFILE"):

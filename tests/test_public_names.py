@@ -180,7 +180,10 @@ assert "asyncio" not in sys.modules
 """
 
 
-@pytest.mark.parametrize("package", ["threadtree", "worker"])
+IMPORTED_LATER = "threadtree.channels, threadtree.mainthread, threadtree.queues, threadtree.tills"
+
+
+@pytest.mark.parametrize("package", ["threadtree", "worker", IMPORTED_LATER])
 def test_c3_the_import_starts_installs_and_configures_nothing(package):
     program = WATCHED_IMPORT.replace("{package}", package)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

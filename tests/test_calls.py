@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import sysconfig
 import threading
 import weakref
 from time import monotonic
 
 import pytest
 
-from tests.helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
+from tests.helpers import (
+    FREE_THREADED,
+    LIMIT,
+    Flag,
+    hectic_switching,
+    in_a_wait,
+    in_threads,
+    running,
+)
 from threadtree import (
     Async,
     DeadlockError,
@@ -28,8 +35,6 @@ from threadtree import (
 )
 
 from .bytecodes import at_each_bytecode
-
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 def boom():

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from threadtree import DONE, NEVER, Signal, WorkerExit, create_worker, sleep, wait_forever
 
 from .bytecodes import at_each_bytecode, ctrl_c, when_asleep
-from .helpers import LIMIT, Flag, described, hectic_switching, in_threads, running
+from .helpers import (
+    LIMIT,
+    Flag,
+    collect_without_gil,
+    described,
+    hectic_switching,
+    in_threads,
+    running,
+)
 
 
 def leaves_nothing_behind(*signals: Signal) -> bool:
@@ -558,6 +566,7 @@ def test_a_chain_of_10_000_fires_and_is_collected_without_recursion(make, combin
         signals[CHAIN // 2].go()
     assert ran == [1]
     assert link() is None
+    collect_without_gil()
     assert leaves_nothing_behind(*signals)
 
 
@@ -572,6 +581,7 @@ def test_a_chain_of_10_000_that_never_fires_is_collected_without_recursion(make,
     link = ref(chain)
     del chain
     assert link() is None
+    collect_without_gil()
     assert leaves_nothing_behind(*signals)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from time import monotonic
 
 import pytest
 
@@ -271,6 +272,21 @@ def test_stop_main_thread_in_time_for_the_wait_ends_no_later_one(anew):
     assert wait_for_shutdown_signal() == 0
     MainThread.fire("NEWS", "later")
     assert wait_event("NEWS", LIMIT) == "later"
+
+
+def test_a_block_that_ends_in_a_listener_ends_the_wait_that_calls_it(anew):
+    def listener(event):
+        with main():
+            pass
+
+    MainThread.listen(listener, "GO")
+    MainThread.fire("GO")
+    begun = monotonic()
+    try:
+        assert wait_event("NEVER FIRED", LIMIT) is None
+        assert monotonic() - begun < LIMIT
+    finally:
+        MainThread.unlisten(listener)
 
 
 def test_after_stop_main_thread_a_thread_is_asked_at_once_until_main_is_started_again(anew):

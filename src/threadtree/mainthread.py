@@ -161,7 +161,8 @@ def _in_charge() -> Iterator[None]:
 def _stop_in_order() -> None:
     try:
         stop_main_thread()
-        MainThread.update()  # the stop of somebody who did the same must not end a later wait
+        if not is_called_in_a_wait():  # which that stop is to end
+            MainThread.update()  # one of somebody who did the same must not end a later wait
     except (KeyboardInterrupt, Terminated):
         report(leave(find_stragglers(list(MainThread._children.copy()))))
         raise

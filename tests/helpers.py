@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import sys
 import sysconfig
@@ -20,16 +19,6 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 def described(parameter: object) -> str:
     """The id of a test's parameter: the same in each run, so that it can be asked for again."""
     return re.sub(r" at 0x[0-9a-fA-F]+|, started \d+", "", str(parameter))
-
-
-def collect_without_gil() -> None:
-    """Collect garbage, but leave it to the reference counts where these are all it takes.
-
-    Without a GIL, a collection makes a tuple in reused memory the property of the thread that the
-    memory is from: let go of, it stays until that thread next runs, or the next collection.
-    """
-    if FREE_THREADED:
-        gc.collect()
 
 
 class Flag(threading.Event):

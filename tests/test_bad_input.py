@@ -157,6 +157,12 @@ def test_an_event_name_that_is_not_a_string(call, name, idle):
         call(idle, name)
 
 
+@pytest.mark.parametrize("listen_to", [Worker.listen, lambda idle, *args: listen(*args)])
+def test_a_listener_whose_name_comes_first(listen_to, idle):
+    with refused(TypeError, "callback first", "listen(callback, 'NAME')"):
+        listen_to(idle, "NAME", give)
+
+
 def test_a_listener_without_an_event_name(idle):
     with refused(TypeError, "event_name"):
         idle.listen(give)

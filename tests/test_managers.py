@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 
@@ -464,6 +465,22 @@ def test_an_error_in_a_task_cancels_the_others_and_is_raised_at_the_end():
     asyncio.run(main())
 
 
+def test_r1_an_error_that_a_block_raises_is_not_logged_and_one_that_it_cannot_is(caplog):
+    with pytest.raises(ExceptionGroup), WorkerManager() as tasks:
+        tasks.run(boom)
+    assert not caplog.records
+
+    def interrupted():
+        with WorkerManager() as tasks:
+            tasks.run(boom).join(LIMIT)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    gc.collect()
+    assert [r.exc_info[0] for r in caplog.records] == [ValueError]
+
+
 def test_an_error_in_the_block_cancels_and_is_raised_itself():
     with pytest.raises(KeyError), WorkerManager() as tasks:
         task = tasks.run(wait_forever)
@@ -729,6 +746,21 @@ def test_r3_waiting_for_oneself_raises():
     for function in (wait_all, as_completed):
         with pytest.raises(DeadlockError):
             Task(lambda f=function: f([current()])).start().get(LIMIT)
+
+
+def test_r3_waiting_for_the_first_of_several_raises_when_each_waits_for_us():
+    def wait_for_both(other):
+        return wait_any([current(), other])
+
+    with running() as other:
+        alone = Worker(wait_any).start([other])
+        in_a_wait(alone)
+        task = Task(lambda: wait_for_both(other)).start()
+        in_a_wait(task)  # one of the two can still end
+    assert task.get(LIMIT) is other
+    assert alone.get(LIMIT) is other
+    with pytest.raises(DeadlockError, match="waits for"):
+        Task(lambda: wait_any([current()])).start().get(LIMIT)
 
 
 def test_a_wait_for_several_is_ended_by_a_stop():

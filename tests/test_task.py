@@ -38,6 +38,7 @@ from threadtree import (
     WorkerFailed,
     WorkerState,
     active_worker,
+    as_completed,
     async_,
     checkpoint,
     current,
@@ -45,8 +46,11 @@ from threadtree import (
     graces,
     sleep,
     tree,
+    wait_all,
+    wait_any,
     wait_event,
     wait_forever,
+    wait_thread,
 )
 
 from .bytecodes import at_each_bytecode
@@ -722,18 +726,52 @@ def test_r3_guests_that_wait_in_a_circle_raise_in_the_wait_that_closes_it():
     asyncio.run(main())
 
 
-def test_r3_blocking_a_loop_for_its_own_guest_raises():
+BLOCKS = {
+    "get": Task.get,
+    "join": Task.join,
+    "wait_thread": wait_thread,
+    "wait_all": lambda task: wait_all([task]),
+    "wait_any": lambda task: wait_any([task]),
+    "as_completed": lambda task: next(as_completed([task])),
+}
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_r3_blocking_a_loop_for_its_own_guest_raises(block, has_begun):
     async def main():
-        task = Task(forever).start()
-        await asyncio.sleep(0)
-        with pytest.raises(DeadlockError):
-            task.get()
-        with pytest.raises(DeadlockError):
-            task.join()
+        task = Task(forever, name="guest").start()
+        if has_begun:
+            await asyncio.sleep(0)
+        with pytest.raises(DeadlockError, match="waits for main/guest waits for main"):
+            block(task)
         with pytest.raises(TimeoutError):
             task.get(timeout=0)
         task.cancel()
         await task.stopped
+        assert block(task) is task if block is Task.join else True
+
+    asyncio.run(main())
+
+
+def test_r3_a_guest_that_blocks_its_loop_for_another_raises():
+    async def main():
+        async def outer():
+            return Task(forever, name="inner").start().get()
+
+        with pytest.raises(DeadlockError, match="inner"):
+            await Task(outer).start()
+
+    asyncio.run(main())
+
+
+def test_r3_who_waits_for_a_guest_that_was_cancelled_before_it_began_closes_no_circle():
+    async def main():
+        task = Task(forever).start().cancel()
+        other = Task(task.join).start()
+        await other
+        assert other.get() is task
+        assert not task._life.waits_for
 
     asyncio.run(main())
 

@@ -178,11 +178,17 @@ class Addressee(Node):
         """Call ``callback(event)``, in this worker's thread, for its events of a name.
 
         ``listen(callback, "NAME")``, or as a decorator ``@listen("NAME")``; further arguments as
-        for :class:`Listener`. Returns the callback. Any thread. (From pyThreadWorker.)
+        for :class:`Listener`, whose errors it raises. Returns the callback. Any thread.
+        (From pyThreadWorker.)
         """
         if isinstance(callback, str):
             name = callback
-            return lambda function: self.listen(function, name, *args, **kwargs)
+            if args:  # or it would be a decorator of nothing, and nobody would listen
+                raise TypeError(
+                    f"listen() takes the callback first: listen(callback, {name!r}); "
+                    f"as a decorator, @listen({name!r}), it takes only keywords beside the name"
+                )
+            return lambda function: self.listen(function, name, **kwargs)
         self.listeners.add(Listener(callback, *args, **kwargs))
         return callback
 

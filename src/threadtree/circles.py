@@ -11,13 +11,13 @@ closes no circle.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from .errors import DeadlockError
 from .forks import after_fork_in_child
 
-__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "without_circle"]
+__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "refuse_endless", "without_circle"]
 
 T = TypeVar("T")
 
@@ -62,13 +62,28 @@ def enter(entry: object, waiter: Any, target: Any, kind: Kind) -> None:
     Raises DeadlockError when it would close a circle.
     """
     with _entering:
-        circle = _path(target, waiter, kind)
-        if circle:
-            raise DeadlockError(
-                "this wait would close a circle: "
-                + " waits for ".join(node.path for node in [waiter, *circle])
-            )
+        refuse_endless(waiter, [target], kind)
         waiter._life.waits_for[entry] = (target, kind)
+
+
+def refuse_endless(waiter: Any, targets: Iterable[Any], kind: Kind = HEARING) -> None:
+    """Raise DeadlockError if waiting for one of these, whichever is first, can have no end.
+
+    That is, if each of them already waits, by whatever chain, for the waiter. A wait for one of
+    several is not entered, so a circle is not found in it that somebody else closes later.
+    """
+    circle: list[Any] = []
+    with _entering:
+        for target in targets:
+            path = _path(target, waiter, kind)
+            if not path:
+                return
+            circle = circle or path
+    if circle:
+        raise DeadlockError(
+            "this wait would close a circle: "
+            + " waits for ".join(node.path for node in [waiter, *circle])
+        )
 
 
 def _path(start: Any, goal: Any, kind: Kind) -> list[Any]:

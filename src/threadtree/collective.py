@@ -24,7 +24,7 @@ class Block:
     def conclude(self, error: BaseException | None) -> None:
         """All tasks have ended, and this error has left the block: raise what has failed."""
         if not self.failures or not isinstance(error, Exception | None):
-            return  # Ctrl-C and the like go first, by themselves; ours are in the log
+            return  # Ctrl-C and the like go first, by themselves; ours are logged, as not seen
         errors = [failure.look() for failure in self.failures]
         if error is not None and all(error is not other for other in errors):
             errors.insert(0, error)

@@ -11,7 +11,8 @@ from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
-from .errors import DeadlockError, WorkerCancelled
+from .circles import refuse_endless
+from .errors import WorkerCancelled
 from .jobs import Job
 from .parking import FOREVER, deadline_after
 from .pool import current
@@ -72,8 +73,8 @@ def wait_any(nodes: Iterable[Job[T]], timeout: float | None = None) -> Job[T]:
 def as_completed(nodes: Iterable[Job[T]], timeout: float | None = None) -> Iterator[Job[T]]:
     """Give each of them when it has ended, however it did. TimeoutError as :func:`wait_all`.
 
-    The time counts from the call, and so do the checks. DeadlockError for a worker that waits for
-    itself without a timeout. Any thread.
+    The time counts from the call, and so do the checks. DeadlockError, without a timeout, for a
+    worker that waits for itself; and when each that is left waits for it. Any thread.
 
     >>> from threadtree import as_completed, async_
     >>> sum(work.get() for work in as_completed([async_(pow, 2, n) for n in range(4)]))
@@ -81,9 +82,8 @@ def as_completed(nodes: Iterable[Job[T]], timeout: float | None = None) -> Itera
     """
     deadline = deadline_after(timeout)
     started = _started(nodes)
-    waiter = current()
-    if deadline == FOREVER and any(node is waiter for node, _ in started):
-        raise DeadlockError(f"{waiter.path} would wait for its own end")
+    if deadline == FOREVER:
+        refuse_endless(current(), [node for node, _ in started if node is current()])
     return _in_turn(started, deadline)
 
 
@@ -105,6 +105,7 @@ def _started(nodes: Iterable[Job[T]]) -> list[tuple[Job[T], Run]]:
 
 def _in_turn(started: list[tuple[Job[T], Run]], deadline: float) -> Iterator[Job[T]]:
     waiter: Any = current()
+    pending = dict(started)
     ended: deque[tuple[Job[T], Run]] = deque()
 
     def note(which: tuple[Job[T], Run]) -> None:
@@ -115,13 +116,16 @@ def _in_turn(started: list[tuple[Job[T], Run]], deadline: float) -> Iterator[Job
     try:
         for _ in started:
             if not ended:
+                if deadline == FOREVER:
+                    refuse_endless(waiter, pending)
                 waiter.wait_for(ended, deadline)
             if not ended and monotonic() < deadline:
                 raise WorkerCancelled("the wait was stopped")
             if not ended:
-                late = ", ".join(node.path for node, run in started if not run.stopped)
+                late = ", ".join(node.path for node in pending)
                 raise TimeoutError(f"not ended in time: {late}")
             node, run = ended.popleft()
+            del pending[node]
             run.await_native_end()
             yield node
     finally:

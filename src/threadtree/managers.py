@@ -183,7 +183,7 @@ class WorkerManager(Collective):
             if start:
                 task._be_placed()
             task._before = reduce(and_, [rival.stopped for rival in rivals], DONE)
-            task._belong_to(self, reports=self._on_error is None)
+            task._belong_to(self, reports=self._on_error is None and self._block is None)
             self._places[task] = _Place.BEHIND
             task.stopped._subscribe(partial(self._leave, task))  # at once, if it has ended
             ousted = [old for old in rivals if self._gives_way(old, policy)]

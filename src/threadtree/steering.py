@@ -20,7 +20,6 @@ from types import coroutine
 from typing import Any
 
 from .bells import Bell
-from .circles import DEAF, enter
 from .errors import WorkerExit
 from .graces import graces
 from .loop import NOTHING
@@ -28,7 +27,6 @@ from .loops import adopt_loop
 from .node import tree
 from .outcomes import Outcome
 from .parking import FOREVER, Claim
-from .pool import current
 from .run import Run
 from .runner import Runner
 
@@ -152,8 +150,6 @@ class Guest(Steering):
         interrupt: KeyboardInterrupt | None = None
         try:
             adopt_loop()
-            # It gets no further while the thread of the loop waits by itself.
-            enter(self, runner, current(), DEAF)
             run.owner = threading.get_ident()
             runner._set_off(run)
             run.verdict = Outcome(await self.drive(begin_work()))
@@ -193,7 +189,7 @@ class Guest(Steering):
 
     def _end(self) -> None:
         """The last steps, none of which waits. Nothing happens when they were taken."""
-        self._run.waits_for.pop(self, None)
+        self._run.waits_for.pop(self._runner, None)  # the thread of the loop
         if not self._run.stopped:
             self._runner._go_through([*self._runner._steps_of_the_end[1:]])
 

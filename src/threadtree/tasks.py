@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
+from .circles import DEAF, enter
 from .errors import WorkerError, WorkerExit, WorkerFailed
 from .jobs import Job, T_co
 from .loops import running_loop
@@ -210,8 +211,16 @@ class Task(Tracked[T_co]):
                 f"{self.path} is to run on an asyncio loop, as thread=False says; "
                 "start it where one is running"
             )
-        is_guest = self._thread is False or (self._thread is None and self._code.is_async)
-        self._place = self._place or (copy_context(), loop if is_guest else None)
+        is_guest = loop is not None and (
+            self._thread is False or (self._thread is None and self._code.is_async)
+        )
+        here = current()
+        with tree.lock:  # of two starts, one is first; a cancel comes before this, or after
+            if self._place is None:
+                if is_guest and self._life.outcome is None:
+                    # It gets nowhere, from now on, while the thread of the loop waits by itself.
+                    enter(self, self, here, DEAF)
+                self._place = (copy_context(), loop if is_guest else None)
 
     def _launch(self) -> None:
         """Begin; or have it begun in its place, if this is another. Any thread."""
@@ -286,6 +295,7 @@ class Task(Tracked[T_co]):
                 return False
             run.asked_at = monotonic()
             run.outcome = Cancelled(self.path, why)  # from here on, no start begins it
+            run.waits_for.clear()
         run.please_stop.go()
         self._given.discard()
         self._go_through([Tracked._close_reports, Runner._close_mailbox, *Task._last_steps])

@@ -52,14 +52,16 @@ class Hasher(App[None]):
         for path in sorted(self._directory.rglob("*")):
             if path.is_file():
                 name = str(path.relative_to(self._directory))
-                self.files[name] = self._hashing._new_worker(
-                    partial(sha256, path),
+                worker = Worker(
                     self,
+                    partial(sha256, path),
                     name=name,
                     group="hashing",
                     exit_on_error=False,  # a file that cannot be read is no reason to end
                     thread=True,
                 )
+                self._hashing.add_worker(worker, exclusive=False)
+                self.files[name] = worker
         self._show(list(self.files))
         self._table.focus()
 

@@ -140,5 +140,5 @@ class ThreadedQueue(Queue[T]):
                 return
             except Exception as its_error:
                 error = its_error
-        message = "%r could not ship a batch of %d"
+        message = "%r could not ship a batch of %d; it is not tried again"
         _log.error(message, self, len(items), exc_info=error, extra=whereabouts())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
@@ -114,6 +114,13 @@ class Worker(Task[T_co]):
         self: Worker[T],
         node: DOMNode,
         work: Callable[[], Coroutine[Any, Any, T]],
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Worker[T],
+        node: DOMNode,
+        work: Callable[[], Generator[Any, Any, T]],
         **options: Unpack[Options],
     ) -> None: ...
     @overload

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -18,6 +19,7 @@ from threadtree import (
     Event,
     Listener,
     Signal,
+    Task,
     Worker,
     WorkerError,
     WorkerState,
@@ -166,6 +168,47 @@ def test_a_listener_whose_name_comes_first(listen_to, idle):
 def test_a_listener_without_an_event_name(idle):
     with refused(TypeError, "event_name"):
         idle.listen(give)
+
+
+class Unhashable(str):
+    def __eq__(self, other):
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda idle, name: idle.fire(name),
+        lambda idle, name: Event(name),
+        lambda idle, name: idle.listen(give, name),
+        lambda idle, name: wait_event(name),
+    ],
+)
+def test_an_event_name_that_no_table_could_hold(call, idle):
+    with refused(TypeError, "hashable", "'NAME'"):
+        call(idle, Unhashable("NAME"))
+
+
+def test_a_worker_that_would_be_known_by_its_attributes():
+    class Connection(Worker):
+        host: str
+
+        def __post_init__(self):
+            super().__init__()
+
+    plain = dataclass(eq=False)(Connection)("localhost")
+    assert plain.start().stop().join(LIMIT).host == "localhost"
+
+    class Equal(Task):
+        __hash__ = Task.__hash__
+
+        def __eq__(self, other):
+            return True
+
+    with refused(TypeError, "Connection", "identity", "eq=False"):
+        dataclass(Connection)("localhost")
+    with refused(TypeError, "Equal", "identity"):
+        Equal(give)
 
 
 def test_a_worker_name_that_is_not_a_string():

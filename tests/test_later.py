@@ -6,6 +6,7 @@ import gc
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -46,6 +47,51 @@ def all_are_queued() -> None:
     flag = Flag()
     Timer(monotonic() + SOON, flag.set)
     flag.wait()
+
+
+def test_e1_an_event_that_is_fired_at_a_handle_is_rejected_once(monkeypatch):
+    rejected: list[Any] = []
+
+    def job() -> tuple[int, int]:
+        current().listen(lambda event: rejected.append(event.data[0].name), "EVENT_REJECT")
+        called, stopped = later(bool, timeout=SOON), later(never, timeout=LONG)
+        for handle in (called, stopped):
+            handle.fire("BEFORE")
+        stopped.stop()
+        called.get(LIMIT)
+        for handle in (called, stopped):
+            handle.fire("AFTER")
+        update()
+        assert called.backlog == stopped.backlog == 0
+        return called.rejected, stopped.rejected
+
+    assert async_(job).get(LIMIT) == (2, 2)
+    assert sorted(rejected) == ["AFTER", "AFTER", "BEFORE", "BEFORE"]
+
+
+def test_e1_a_callback_never_runs_in_a_later_run_of_its_target(monkeypatch):
+    """The timer comes when the target has ended, and was started again; but nobody was told."""
+    has_ended, go_on = Flag(), Flag()
+
+    class Target(Worker[Any]):
+        _steps_of_the_end = (
+            *Worker._steps_of_the_end[:-1],
+            lambda worker, run: (has_ended.set(), go_on.wait()),
+            Worker._steps_of_the_end[-1],
+        )
+
+    target = Target(partial(wait_event, "END")).start()
+    first = target._life
+    handle = target.later(never, timeout=LONG)
+    target.fire("END")
+    has_ended.wait()
+    target.start()
+    handle._queue()
+    target.fire("END")
+    go_on.set()
+    target.join(LIMIT)
+    first.stopped.wait(LIMIT)
+    assert handle.state is WorkerState.CANCELLED
 
 
 def never() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import inspect
+import pickle
 import traceback
 import weakref
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from threadtree import (
     Async,
     DeadlockError,
     NoActiveWorker,
+    ProcessFailed,
     Task,
     Thread,
     ThreadPool,
@@ -388,3 +390,20 @@ def test_tree_shows_everything_with_its_state():
             "a: RUNNING",
             "  b: RUNNING, daemon, 25 %",
         ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WorkerError("text"),
+        WorkerCancelled("text"),
+        WorkerFailed(ValueError("why")),
+        ProcessFailed("text", 2, ["last", "words"]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_r2_an_error_can_go_to_another_process_and_back(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert repr(vars(copy)) == repr(vars(error))

@@ -11,11 +11,14 @@ import pytest
 import threadtree
 from threadtree import (
     Signal,
+    Task,
     Worker,
     WorkerCancelled,
     WorkerError,
     WorkerExit,
+    WorkerManager,
     WorkerState,
+    async_,
     await_,
     checkpoint,
     create_worker,
@@ -39,6 +42,34 @@ from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
 def short_graces(monkeypatch):
     monkeypatch.setattr(graces, "asked", 0.1)
     monkeypatch.setattr(graces, "told", 0.1)
+
+
+class Jobs(list):
+    """Work that is false, as long as there is nothing in it."""
+
+    def __call__(self, *args):
+        return "done", *args
+
+
+class Crew(Worker):
+    """A worker that is false, as long as there is nobody in it."""
+
+    def __len__(self):
+        return 0
+
+
+def test_what_is_false_is_work_and_a_parent_like_any_other():
+    assert Worker(Jobs()).start(1).get(LIMIT) == ("done", 1)
+    assert async_(Jobs()).get(LIMIT) == ("done",)
+    assert Task(Jobs()).start().get(LIMIT) == ("done",)
+    kids = []
+    crew = Crew(lambda: kids.append(create_worker(wait_forever)), name="crew").start()
+    made = [kind(wait_forever, parent=crew).parent for kind in (Worker, Task)]
+    made.append(WorkerManager(parent=crew).run(wait_forever).parent)
+    assert made == [crew] * 3
+    assert crew.join(LIMIT).state is WorkerState.SUCCESS
+    assert kids[0].parent is crew
+    assert kids[0].state is WorkerState.CANCELLED
 
 
 # -- L1: the order of an end --------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["call_in"]
 
-_log = logging.getLogger("threadtree")
 
 T = TypeVar("T")
 

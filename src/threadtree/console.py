@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import sys
 from functools import partial
 
-from .parking import whereabouts
+from . import journal
 from .signals import Signal
 
 __all__ = ["watch_console"]
-
-_log = logging.getLogger("threadtree")
 
 
 def watch_console(please_stop: Signal) -> None:
@@ -21,7 +18,7 @@ def watch_console(please_stop: Signal) -> None:
     try:
         console = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
-        _log.warning("The standard input is no file, and cannot be watched", extra=whereabouts())
+        journal.warning("The standard input is no file, and cannot be watched")
         please_stop.wait()
         return
     bell, ring = os.pipe()

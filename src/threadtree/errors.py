@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "DeadlockError",
     "NoActiveWorker",
@@ -48,6 +50,9 @@ class WorkerFailed(WorkerError):  # noqa: N818 - the name is the seed's
         super().__init__(f"worker raised {type(error).__name__}: {text_of(error)}")
         self.error = error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.error,)
+
 
 class DeadlockError(WorkerError):
     """The wait would close a circle of waits, in which nobody could ever go on."""
@@ -72,3 +77,7 @@ class ProcessFailed(WorkerError):  # noqa: N818 - as WorkerFailed is called
         super().__init__("\n".join([message, *stderr]))
         self.returncode = returncode
         self.stderr = stderr
+        self._message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._message, self.returncode, self.stderr)

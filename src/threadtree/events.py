@@ -15,9 +15,15 @@ from .forks import after_fork_in_child
 if TYPE_CHECKING:
     from .addressee import Addressee
 
-__all__ = ["Event", "Listener", "ListenerTable"]
+__all__ = ["Event", "Listener", "ListenerTable", "check_name"]
 
 Callback: TypeAlias = "Callable[[Event], object]"
+
+
+def check_name(name: object, what: str = "an event name must be") -> None:
+    """Raise TypeError for what no event can be called."""
+    if not isinstance(name, str) or type(name).__hash__ is None:
+        raise TypeError(f"{what} a string, and hashable, not {name!r}")
 
 
 class Event:
@@ -40,8 +46,8 @@ class Event:
         broadcast: bool = False,
         target: Addressee | None = None,
     ) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"an event name must be a string, not {name!r}")
+        if type(name) is not str:
+            check_name(name)
         self.name = name
         self.data = data
         self.bubble = bubble
@@ -77,8 +83,7 @@ class Listener:
     ) -> None:
         if not callable(callback):
             raise TypeError(f"a listener must be callable, not {callback!r}")
-        if not isinstance(event_name, str):
-            raise TypeError(f"an event name must be a string, not {event_name!r}")
+        check_name(event_name)
         if not isinstance(priority, (int, float)) or priority != priority:
             raise TypeError(f"a priority must be a number, not {priority!r}")
         self.callback = callback

@@ -4,11 +4,11 @@ named in a report. One deadline holds for everything that is to end together.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
+from . import journal
 from .graces import graces
 from .node import ask_all, walk
 from .parking import FOREVER, seconds
@@ -17,8 +17,6 @@ from .stragglers import Straggler, find_stragglers
 from .timers import hurry
 
 __all__ = ["end_in_order", "leave", "report", "wait_until_ended"]
-
-_log = logging.getLogger("threadtree")
 
 
 def end_in_order(nodes: list[Any], grace: float | None = None) -> list[Straggler]:
@@ -51,7 +49,7 @@ def leave(stragglers: list[Straggler]) -> list[Straggler]:
 def report(stragglers: list[Straggler]) -> None:
     """Name in the log what did not end."""
     for straggler in stragglers:
-        _log.warning("%s", straggler, extra={"worker": straggler.path})
+        journal.warning("%s", straggler, worker=straggler.path)
 
 
 def _ask(nodes: Iterable[Any], deadline: float) -> None:

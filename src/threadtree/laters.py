@@ -30,6 +30,7 @@ class Later(Worker[Any]):
     def __init__(self, target: Job[Any], callback: Callable[[], object], deadline: float) -> None:
         super().__init__(callback, parent=False, daemon=True)
         self._target = target
+        self._asked_of = target._life
         self._claim = Claim()
         self._links: list[tuple[Signal, object]] = []
         self._timer: Timer | None = None
@@ -39,7 +40,7 @@ class Later(Worker[Any]):
         try:
             _pending[self] = None
             # It ends with its target, and with the worker that asked for it.
-            for life in {target._life, current()._life}:
+            for life in {self._asked_of, current()._life}:
                 self._links.append((life.stopped, life.stopped._subscribe(self.stop)))
             self._timer = Timer(deadline, self._queue)
         except BaseException:
@@ -61,8 +62,10 @@ class Later(Worker[Any]):
         return super().join(timeout)
 
     def _queue(self) -> None:
-        if self._life.active:
-            self._target._post(Event("EXECUTE", (self._call, (), {}), target=self))
+        event = Event("EXECUTE", (self._call, (), {}), target=self)
+        # Into the run that it was asked of. The target may have another, before we hear of the end.
+        if self._life.active and not self._asked_of.mailbox.put(event):
+            self._target._reject(event)
 
     def _call(self) -> None:
         """The callback's turn, on the thread of the target."""
@@ -100,6 +103,7 @@ class Later(Worker[Any]):
     def _end(self, outcome: Outcome) -> None:
         self._unlink()
         self._life.outcome = outcome
+        self._close_mailbox(self._life)  # nobody has dispatched what was fired at us
         self._life.state = outcome.state
         self._life.stopped.go()
 

@@ -220,7 +220,7 @@ class _Proxy(QueueHandler):
         record = copy.copy(record)  # other handlers get the original
         record.message = record.msg = record.getMessage()
         record.args = None
-        for name, value in (*whereabouts().items(), *_fields.get().items()):
+        for name, value in (("worker", whereabouts()), *_fields.get().items()):
             vars(record).setdefault(name, value)
         return record
 

@@ -8,7 +8,6 @@ each task is that has not ended.
 from __future__ import annotations
 
 import enum
-import logging
 import threading
 from collections import deque
 from collections.abc import (
@@ -24,7 +23,7 @@ from functools import partial, reduce
 from operator import and_
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
-from . import gathering
+from . import gathering, journal
 from .collective import Collective
 from .jobs import Job
 from .messages import Host
@@ -36,7 +35,6 @@ from .tasks import Task, innermost, parent_of
 
 __all__ = ["Policy", "WorkerManager"]
 
-_log = logging.getLogger("threadtree")
 
 T = TypeVar("T")
 Policy: TypeAlias = Literal["replace", "wait", "skip", "latest"]
@@ -146,12 +144,13 @@ class WorkerManager(Collective):
         if (args or kwargs) and not callable(work):
             raise TypeError(f"only what is callable can be given arguments, not {work!r}")
         call = partial(work, *args, **kwargs) if args or kwargs else work
+        parent = self._parent_of_tasks()
 
         def make() -> Task[Any]:
             return Task(
                 call,
                 node=self.node,
-                parent=self._parent_of_tasks() or False,
+                parent=False if parent is None else parent,
                 name=name,
                 group=group,
                 description=description,
@@ -263,10 +262,10 @@ class WorkerManager(Collective):
                 return
             self._line.remove(task)
             self._is_to_start(task)
-        _log.debug(
+        journal.debug(
             "%s waits for %s: one more than the limit of %d runs",
             *(waiter.path, task.path, self.limit),
-            extra={"worker": waiter.path},
+            worker=waiter.path,
         )
         task._launch_or_give_up()
 

@@ -7,7 +7,6 @@ ended; both under the lock of the tree, so that a parent that ends can tell when
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from time import monotonic, sleep
 from typing import Any, Self
 from weakref import ref
 
+from . import journal
 from .errors import WorkerError
 from .forks import after_fork_in_child
 from .graces import graces
@@ -23,8 +23,6 @@ from .parking import FOREVER, here
 from .signals import DONE, Signal
 from .tally import Tally
 from .timers import hurry
-
-_log = logging.getLogger("threadtree")
 
 __all__ = ["Life", "Node", "ask_all", "tree", "walk"]
 
@@ -144,6 +142,12 @@ class Node:
     def __init__(self, name: str, parent: Node | None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"a name must be a string, not {name!r}")
+        kind = type(self)
+        if kind.__eq__ is not object.__eq__ or kind.__hash__ is not object.__hash__:
+            raise TypeError(
+                f"{kind.__name__} must not define __eq__ or __hash__, as workers are known by their "
+                "identity; a dataclass needs eq=False"
+            )
         if parent is not None and parent._life.ended:
             raise WorkerError(
                 f"{parent.path} has ended ({parent.state.name}) and can have no child; "
@@ -263,7 +267,7 @@ class Node:
 
     def _log_error(self, message: str, error: BaseException, *args: object) -> None:
         """Log an error; the message has our path as its first argument."""
-        _log.error(message, self.path, *args, exc_info=error, extra={"worker": self.path})
+        journal.error(message, self.path, *args, exc_info=error, worker=self.path)
 
     def advance(self, steps: int = 1) -> None:
         """Count completed steps. Exact from any number of threads."""

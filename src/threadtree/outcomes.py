@@ -8,13 +8,13 @@ earliest of: the end of the parent, its own collection, the exit of the program.
 from __future__ import annotations
 
 import enum
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 from weakref import ref
 
+from . import journal
 from .errors import WorkerCancelled, WorkerExit
 from .forks import after_fork_in_child
 from .parking import Claim
@@ -29,8 +29,6 @@ __all__ = [
     "outcome_of",
     "report_unseen",
 ]
-
-_log = logging.getLogger("threadtree")
 
 
 class WorkerState(enum.Enum):
@@ -144,13 +142,13 @@ class Failure(Outcome):
     def report(self, circumstance: str = "") -> None:
         """Log the error, likewise."""
         if self._settle():
-            _log.error(
+            journal.error(
                 "Worker %s crashed%s (started at %s)",
                 self._path,
                 circumstance,
                 self._origin,
                 exc_info=(type(self.error), self.error, self._traceback),
-                extra={"worker": self._path},
+                worker=self._path,
             )
 
     def _settle(self) -> bool:

@@ -239,10 +239,10 @@ def _after_fork() -> None:
 after_fork_in_child(_after_fork)
 
 
-def whereabouts() -> dict[str, str]:
+def whereabouts() -> str:
     """For the log: the path of the worker whose thread this is, or the native thread's name."""
     stack = here.stack
-    return {"worker": stack[-1].path if stack else threading.current_thread().name}
+    return stack[-1].path if stack else threading.current_thread().name
 
 
 def current_waiter() -> Waiter:

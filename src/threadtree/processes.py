@@ -9,7 +9,6 @@ signal can reach a stranger.
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import signal
@@ -17,11 +16,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from . import journal
 from .errors import ProcessFailed, WorkerError, WorkerExit
 from .graces import graces
 from .jobs import Job
 from .loop import EventLoop
-from .parking import FOREVER, PlainWaiter, seconds, whereabouts
+from .parking import FOREVER, PlainWaiter, seconds
 from .pipes import Feed, Lines, Pump, Sink
 from .run import Run
 from .signals import NEVER, Signal, limits
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Process", "Program", "as_words"]
 
-_log = logging.getLogger("threadtree")
 
 # When we look whether the rest of a process group has gone, in seconds after the look before:
 # nobody tells us. After the last, which is the grace, it is killed.
@@ -106,7 +105,7 @@ class Program(Thread["Program"]):
         for lines in (self.stdout, self.stderr):
             if lines.dropped and not is_cut:
                 message = "Nobody has read the %s: its oldest %d lines have made room for newer"
-                _log.warning(message, lines.name, lines.dropped, extra=whereabouts())
+                journal.warning(message, lines.name, lines.dropped)
         if is_late:
             late = TimeoutError(f"{self.path} has run for more than {self._timeout:g} seconds")
             raise ProcessFailed(f"{self.path} was ended: its time was over", code, tail) from late

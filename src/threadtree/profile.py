@@ -14,7 +14,6 @@ Child processes are not: the first to see the variable takes it out of the envir
 from __future__ import annotations
 
 import io
-import logging
 import os
 import pstats
 import sys
@@ -25,15 +24,15 @@ from time import perf_counter, thread_time
 from types import ModuleType, TracebackType
 from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
+from . import journal
 from .calltimes import CallTimes, Function, Numbers, Table, name_of_thread
 from .errors import WorkerError
 from .forks import after_fork_in_child
-from .parking import Claim, whereabouts
+from .parking import Claim
 from .shutdown import epilogues
 
 __all__ = ["Profile", "profile", "profile_program"]
 
-_log = logging.getLogger("threadtree")
 
 Clock: TypeAlias = Literal["cpu", "wall"]
 
@@ -170,7 +169,7 @@ def profile_program(path: str) -> None:
         try:
             result.save(path)
         except OSError as error:
-            _log.error("A profile could not be saved", exc_info=error, extra=whereabouts())
+            journal.error("A profile could not be saved", exc_info=error)
 
     result.__enter__()
     epilogues[result] = finish

@@ -12,7 +12,6 @@ by a call that is interrupted is put back.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,14 +20,14 @@ from queue import Empty, Full
 from time import monotonic
 from typing import Any, Final, Generic, Self, TypeVar
 
+from . import journal
 from .errors import QueueClosed, WorkerCancelled
-from .parking import FOREVER, Condition, Waiter, current_waiter, in_main_thread, whereabouts
+from .parking import FOREVER, Condition, Waiter, current_waiter, in_main_thread
 from .please_stop import PLEASE_STOP
 from .signals import NEVER, Signal, limits
 
 __all__ = ["NO_ITEM", "Queue"]
 
-_log = logging.getLogger("threadtree")
 
 T = TypeVar("T")
 
@@ -164,7 +163,7 @@ class Queue(Generic[T]):
             if monotonic() >= warn_at:
                 warn_at = FOREVER
                 message = "An add to %r has been blocked for %g seconds"
-                _log.warning(message, self, WARN_AFTER, extra=whereabouts())
+                journal.warning(message, self, WARN_AFTER)
             if not wait.until(min(deadline, warn_at)):
                 raise WorkerCancelled(f"the wait to add to {self!r} was stopped")
 

@@ -9,7 +9,6 @@ the native end.
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from time import monotonic
 from typing import Any, ClassVar
 from weakref import ref
 
+from . import journal
 from .errors import WorkerExit
 from .events import Event
 from .graces import graces
@@ -33,7 +33,15 @@ from .stragglers import find_stragglers
 
 __all__ = ["Runner"]
 
-_log = logging.getLogger("threadtree")
+
+class _Report:
+    """A step like any other: what handles the log may wait, and be told to end there."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __call__(self, runner: Runner, run: Run) -> None:
+        runner._log_error("The end of worker %s", self._error)
 
 
 class Runner(Joinable):
@@ -141,8 +149,8 @@ class Runner(Joinable):
                 if steps and steps[-1] is Runner._end_children:
                     steps.pop()  # a second Ctrl-C ends the waiting; any other step is taken again
             except BaseException as error:
-                self._log_error("The end of worker %s", error)
-                steps.pop()
+                if not isinstance(steps.pop(), _Report):
+                    steps.append(_Report(error))
         if interrupt is not None:
             raise interrupt
 
@@ -199,7 +207,7 @@ class Runner(Joinable):
 
     def _name_stragglers(self) -> None:
         for straggler in find_stragglers(list(self._children.copy())):
-            _log.warning("%s", straggler, extra={"worker": straggler.path})
+            journal.warning("%s", straggler, worker=straggler.path)
 
     def _handle_leftovers(self, run: Run) -> None:
         """What is queued now, once more; not what its listeners add."""

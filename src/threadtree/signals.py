@@ -10,7 +10,6 @@ and taking a callback out of its dict is the atomic step that decides which of t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from itertools import repeat
@@ -18,11 +17,11 @@ from operator import call
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
-from .parking import FOREVER, current_waiter, deadline_after, whereabouts
+from . import journal
+from .parking import FOREVER, current_waiter, deadline_after
 
 __all__ = ["DONE", "NEVER", "Derived", "Signal", "limits"]
 
-_log = logging.getLogger("threadtree")
 
 Job: TypeAlias = "Callable[[], object]"
 
@@ -90,7 +89,7 @@ class Signal:
             except KeyboardInterrupt as error:
                 interrupt = error
         for failure in failures:
-            _log.error("A callback of %r raised", self, exc_info=failure, extra=whereabouts())
+            journal.error("A callback of %r raised", self, exc_info=failure)
         if interrupt is not None:
             raise interrupt
         return self

@@ -423,4 +423,4 @@ def parent_of(parent: Job[Any] | bool | None, node: Host | Job[Any] | None) -> J
         raise TypeError(
             f"a parent must be a worker, thread or task, False for none, or None, not {parent!r}"
         )
-    return parent or None
+    return None if parent is False else parent

@@ -57,7 +57,7 @@ class Future(Generic[T]):
         return self
 
     def _fail(self, error: BaseException, where: tuple[str, int]) -> None:
-        self._settlement.settle(outcome_of(error, whereabouts()["worker"], where))
+        self._settlement.settle(outcome_of(error, whereabouts(), where))
 
     def wait(self, till: Signal | float | None = None) -> T:
         """Wait for the value, handling events meanwhile; gives it, or raises the error.

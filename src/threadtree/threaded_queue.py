@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from .parking import FOREVER, seconds, whereabouts
+from . import journal
+from .parking import FOREVER, seconds
 from .please_stop import PLEASE_STOP
 from .queues import NO_ITEM, Queue
 from .signals import NEVER, Signal
@@ -16,7 +16,6 @@ from .threads import Thread
 
 __all__ = ["ThreadedQueue"]
 
-_log = logging.getLogger("threadtree")
 
 T = TypeVar("T")
 
@@ -141,4 +140,4 @@ class ThreadedQueue(Queue[T]):
             except Exception as its_error:
                 error = its_error
         message = "%r could not ship a batch of %d; it is not tried again"
-        _log.error(message, self, len(items), exc_info=error, extra=whereabouts())
+        journal.error(message, self, len(items), exc_info=error)

@@ -9,7 +9,6 @@ the thread, for which the interpreter takes locks of its own.)
 from __future__ import annotations
 
 import heapq
-import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,13 +16,13 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
+from . import journal
 from .forks import after_fork_in_child
 from .native import Launch
-from .parking import FOREVER, Claim, Gate, whereabouts
+from .parking import FOREVER, Claim, Gate
 
 __all__ = ["Timer", "hurry", "noting_gone"]
 
-_log = logging.getLogger("threadtree")
 
 LINGER: Final = 0.2  # seconds the thread stays when it has nothing to wait for
 
@@ -66,7 +65,7 @@ class Timer:
         try:
             callback()
         except BaseException as error:
-            _log.error("The callback of a timer raised", exc_info=error, extra=whereabouts())
+            journal.error("The callback of a timer raised", exc_info=error)
 
 
 class _TimerThread:

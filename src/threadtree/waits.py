@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .events import Event
+from .events import Event, check_name
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -41,8 +41,7 @@ class EventWait(Wait):
     __slots__ = ("_name", "_target")
 
     def __init__(self, name: str, target: Job[Any] | None = None) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"an event name must be a string, not {name!r}")
+        check_name(name)
         super().__init__()
         self._name = name
         self._target = target

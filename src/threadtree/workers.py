@@ -61,13 +61,14 @@ class Worker(Job[T_co]):
             )
         if name is None:
             name = type(self).__name__ if task is None else name_of(task)
-        super().__init__(name, parent or None)
+        super().__init__(name, None if parent is False else parent)
         self._task = task
         self.daemon = daemon
         self.print_traceback = print_traceback
 
     def _work(self, *args: Any, **kwargs: Any) -> Any:
-        return (self._task or self.wait_forever)(*args, **kwargs)
+        task = self.wait_forever if self._task is None else self._task
+        return task(*args, **kwargs)
 
     # -- its life; for any thread ----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Self, TypeVar, overload
 
 from .events import Callback, Event, Listener, ListenerTable, check_name
+from .mailbox import Mailbox
 from .node import Node, walk
 from .parking import here
 from .pool import current
@@ -126,6 +127,16 @@ class Addressee(Node):
             self._rejected.add()
             self._tell_sender(event)
 
+    def _reject_kept(self, mailbox: Mailbox, event: Event) -> None:
+        """Reject what the mailbox has kept for that. Taken again, it is counted once."""
+        if self._is_rejectable(event):
+            self._tell_sender(event)
+            # Counted and done with, in one step in C.
+            counted = map(self._rejected.append, (1,))
+            next(zip(counted, map(mailbox.left.remove, (event,)), strict=True))
+        else:
+            mailbox.left.remove(event)
+
     def _is_rejectable(self, event: Event) -> bool:
         """Whether it is no request that came too late, to end what has ended."""
         return not isinstance(event, StopEvent)
@@ -156,8 +167,7 @@ class Addressee(Node):
         run.attention = True
         # Last, so that code that has seen the signal meets the exit at its next checkpoint.
         run.please_stop.go()
-        if run.mailbox.bell is None:
-            run.mailbox.wake()  # a wait that sleeps through events
+        run.mailbox.wake()  # a wait that sleeps through events; who rings for them is not heard
 
     # -- listening --------------------------------------------------------------------------
 

@@ -32,7 +32,8 @@ class Event:
     ``name`` is what listeners listen to, ``data`` whatever belongs to it. With ``bubble`` it goes
     on to the parent, and its parent, up to the root; with ``broadcast`` to the children, and
     theirs. ``target`` is the worker it is about; ``fire()`` sets it to the one that fires, if it
-    is None. Raises TypeError when the name is no string. (From pyThreadWorker.)
+    is None. Raises TypeError when the name is no string, or a subclass defines ``__eq__``: events
+    are known by their identity. (From pyThreadWorker.)
     """
 
     __slots__ = ("broadcast", "bubble", "data", "name", "target")
@@ -48,6 +49,11 @@ class Event:
     ) -> None:
         if type(name) is not str:
             check_name(name)
+        if type(self) is not Event and type(self).__eq__ is not object.__eq__:
+            raise TypeError(
+                f"{type(self).__name__} must not define __eq__, as events are known by their "
+                "identity; a dataclass needs eq=False"
+            )
         self.name = name
         self.data = data
         self.bubble = bubble

@@ -239,11 +239,13 @@ class _Core:
     def next_for(self, thread: _PoolThread) -> PoolFuture[Any] | None:
         """The next piece of work, waited for; None when there will be none."""
         while True:
+            # First: who has seen the pool open has put its work there before it was closed.
+            is_closed = self.is_closed
             try:
                 return self._work.popleft()
             except IndexError:
                 pass
-            if self.is_closed:
+            if is_closed:
                 return None
             self._idle[thread] = None
             try:

@@ -55,9 +55,10 @@ def report(stragglers: list[Straggler]) -> None:
 def _ask(nodes: Iterable[Any], deadline: float) -> None:
     """Ask the topmost of them; they pass the word, and the deadline, down."""
     members = set(nodes)
-    for node in nodes:
-        node._life.deadline = min(node._life.deadline, deadline)
-        node._life.shut_down = True
+    for life in [node._life for node in nodes]:
+        if life.active:  # or the next run would be asked
+            life.deadline = min(life.deadline, deadline)
+            life.shut_down = True
     hurry()  # the Tills that they made
     ask_all(node for node in nodes if node._parent not in members)
 

@@ -9,6 +9,7 @@ and the listener table are for everyone.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -149,9 +150,9 @@ class EventLoop(Addressee):
     def _attend(self, run: Run) -> None:
         """We were asked to end. Has a stop overtaken the queue; is the grace over?"""
         if run.overtaking and run.stop_event is not None:
-            run.overtaking = False
             for event in run.mailbox.take_until(run.stop_event):
-                self._reject(event)
+                self._reject_kept(run.mailbox, event)
+            run.overtaking = False  # last: after a Ctrl-C it goes on with the rest
         if monotonic() >= run.told_at:
             run.exit_raised = True
             raise WorkerExit
@@ -171,7 +172,7 @@ class EventLoop(Addressee):
         ours = not in_main_thread()
         while queue:
             event = queue.popleft() if ours else queue[0]
-            entered = ours
+            taken: Any = _TAKEN if ours else []
             mailbox.taken += 1
             name = event.name
             if waits:
@@ -182,30 +183,34 @@ class EventLoop(Addressee):
                     continue
                 enter = partial(self._call_once, listener) if listener.once else listener.callback
                 try:
-                    if entered:
+                    if taken:
                         enter(event)
                     else:
-                        entered = True
-                        next(map(enter, mailbox.taking))
+                        next(map(enter, mailbox.take(event, taken)))
                 except Exception as error:
-                    self._listener_failed(event, error)
+                    if taken:
+                        self._listener_failed(event, error)
             if name in _BUILTIN:
-                self._call_builtin(run, event, entered)
-            elif not entered:
-                queue.popleft()
-            if waits:
+                self._call_builtin(run, event, taken)
+            elif not taken:
+                with suppress(ValueError):
+                    next(mailbox.take(event, taken))
+            if not taken:  # a wait in a signal handler was faster, and has seen to everything
+                mailbox.taken -= 1
+            elif waits:
                 for wait in waits:
                     wait.handled(event)
             if until or run.attention:
                 return
 
-    def _call_builtin(self, run: Run, event: Event, entered: bool) -> None:
+    def _call_builtin(self, run: Run, event: Event, taken: Any) -> None:
         """Call our own listener of the event, which comes last, and may be the first entered."""
         enter = partial(getattr(self, _BUILTIN[event.name]), run)
         try:
-            enter(event) if entered else next(map(enter, run.mailbox.taking))
+            enter(event) if taken else next(map(enter, run.mailbox.take(event, taken)))
         except Exception as error:
-            self._listener_failed(event, error)
+            if taken:
+                self._listener_failed(event, error)
 
     def _call_once(self, listener: Listener, event: Event) -> None:
         # First forget it, then call it: it may re-enter the loop.
@@ -240,6 +245,7 @@ class EventLoop(Addressee):
         callback(*args, **kwargs)
 
 
+_TAKEN: Final = (None,)
 _BUILTIN: Final = {
     "STOP_THREAD": "_on_stop",
     "PAUSE_THREAD": "_on_pause",

@@ -9,7 +9,8 @@ signal handler or a finalizer could find held by its own thread:
   empties the queue; a sender puts, then rings, and so has *its own* event back, unless the owner
   was faster. Removing from the deque is the atomic step that decides who rejects the event.
 * **No event is lost to Ctrl-C**, which may come between any two bytecodes of the main thread.
-  The owner peeks, and takes the event in the same step in C that enters its first listener.
+  The owner peeks, and takes the event in the same step in C that enters its first listener. It
+  takes that event and no other: a signal handler may have waited there, and handled it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import repeat
+from itertools import filterfalse
 
 from .events import Event
 from .parking import FOREVER, Gate
@@ -47,7 +48,7 @@ class Mailbox:
         # None while the owner is awake; rings while it sleeps; takes the event back when it is
         # closed. All are steps in C, so that Ctrl-C comes before them or after.
         self.bell: Callable[[Event], object] | None = None
-        self._doorbell: Callable[[Event], object] | None = None
+        self._doorbell: Callable[[Event], object] | None = None  # what it is but for the sleep
         self._ring: Callable[[], object] | None = None  # of a foreign loop that owns the thread
         self.take_back: Callable[[Event], object] = self.queue.remove
 
@@ -84,16 +85,21 @@ class Mailbox:
         if ring is not None:
             ring()
 
-    @property
-    def taking(self) -> Iterator[Event]:
-        """Each step takes the oldest event: next(map(listener, taking)) takes and enters it."""
-        return map(deque.popleft, repeat(self.queue))
+    def take(self, event: Event, taken: list[Event]) -> Iterator[Event]:
+        """Its one step takes this event, the oldest, notes that in ``taken``, and gives it.
+
+        ``next(map(listener, take(event, taken)))`` takes it and enters the listener, in one step in
+        C. Raises ValueError when it is there no more.
+        """
+        # Both give None, which is false, so the event passes through.
+        return filterfalse(taken.append, filterfalse(self.queue.remove, (event,)))
 
     # -- for the owner -------------------------------------------------------------------------
 
     def sleep(self, deadline: float = FOREVER) -> None:
         """Sleep until an event comes, somebody wakes us, or the monotonic ``deadline``."""
-        self.bell = self._gate.push
+        if self._doorbell is not self.take_back:  # what is closed stays closed
+            self.bell = self._gate.push
         try:
             if not self.queue:
                 self._gate.pass_through(deadline)
@@ -114,7 +120,8 @@ class Mailbox:
                 ring()
 
         self._ring = ring
-        self._doorbell = self.bell = None if ring is None else doorbell
+        if self._doorbell is not self.take_back:
+            self._doorbell = self.bell = None if ring is None else doorbell
 
     def close(self) -> Iterable[Event]:
         """Refuse what comes from now on; gives what is left, which is the caller's to reject.
@@ -122,24 +129,41 @@ class Mailbox:
         Each is kept in :attr:`left` until the caller asks for the next one, or has taken it out
         of there. Interrupted, it can call this again for the rest.
         """
-        self.bell = self.take_back
+        self._doorbell = self.bell = self.take_back
         return self._drained() if self.queue or self.left else ()  # mostly nothing is left
 
     def _drained(self) -> Iterator[Event]:
         while True:
             if not self.left:
                 try:
-                    next(map(self.left.append, self.taking))  # taken and kept in one step in C
+                    self._keep_next()
                 except IndexError:
                     return
             yield self.left[0]
             self.left.clear()
 
-    def take_until(self, last: Event) -> list[Event]:
-        """Take everything queued before ``last``, if that is queued; gives what was taken."""
-        # By index: only we take from the left, so what is there stays in its place. An iterator
-        # or a copy of a deque fails when others append meanwhile.
-        for place in range(len(self.queue)):
-            if self.queue[place] is last:
-                return [self.queue.popleft() for _ in range(place)]
-        return []
+    def _keep_next(self) -> None:
+        next(map(self.left.append, map(deque.popleft, (self.queue,))))  # one step in C
+
+    def take_until(self, last: Event) -> Iterator[Event]:
+        """Take everything queued before ``last``, if that is queued. Each is kept as by close()."""
+        before = self.place_of(last) or 0
+        while self.left or before:
+            if not self.left:
+                self._keep_next()
+                before -= 1
+            yield self.left[0]
+            self.left.clear()
+
+    def place_of(self, event: Event) -> int | None:
+        """How many events are queued before this one; None if it is not queued itself."""
+        while True:
+            try:
+                # By index: only we take from the left, so what is there stays in its place. An
+                # iterator or a copy of a deque fails when others append meanwhile.
+                for place in range(len(self.queue)):
+                    if self.queue[place] is event:
+                        return place
+                return None
+            except IndexError:
+                pass  # a signal handler has waited, and taken some

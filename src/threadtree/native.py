@@ -90,10 +90,12 @@ class Launch(threading.Thread):
             self._invoke_excepthook = None
 
     def await_end(self) -> None:
-        """Wait for the native end, after the body has ended. At once on the thread itself.
+        """Wait for the native end, after the body has ended. At once on the thread itself, and
+        when there is none.
 
         Brief by then, so that an interrupt in it, which on Python 3.11 and 3.12 makes the
         interpreter take a running thread for an ended one, does no harm.
         """
-        if self is not threading.current_thread():
+        has_begun = self._claim.winner != "starter"
+        if has_begun and self is not threading.current_thread():
             self.join()

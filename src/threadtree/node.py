@@ -145,7 +145,7 @@ class Node:
         kind = type(self)
         if kind.__eq__ is not object.__eq__ or kind.__hash__ is not object.__hash__:
             raise TypeError(
-                f"{kind.__name__} must not define __eq__ or __hash__, as workers are known by their "
+                f"{kind.__name__} must not define __eq__ or __hash__: workers are known by their "
                 "identity; a dataclass needs eq=False"
             )
         if parent is not None and parent._life.ended:
@@ -304,11 +304,6 @@ class Node:
             self._life.deadline = parent.told_at
             self._life.shut_down = parent.shut_down
         return bool(is_late)
-
-    def _leave_parent(self) -> None:
-        if self._parent is not None:
-            with tree.lock:
-                self._parent._children.pop(self, None)
 
     def _wind_up(self) -> None:
         """Our code has ended: tell the children, all at once, newest first."""

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -99,8 +100,9 @@ class Gate:
         else:
             opened = self._with_alarm(deadline, partial(self._opens_for_main_by, deadline))
         if opened:
-            while not self._pushes.empty():  # nobody else takes
-                self._pushes.get_nowait()
+            with suppress(Empty):  # nobody else takes, but a wait in a signal handler
+                while not self._pushes.empty():
+                    self._pushes.get_nowait()
 
     def _opens_for_main_by(self, deadline: float) -> bool:
         deadline = min(deadline, monotonic() + _MAIN_SLICE)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import repeat
 from queue import Empty, Full
 from time import monotonic
@@ -203,7 +204,8 @@ class Queue(Generic[T]):
         try:
             with self._lock:
                 for line, items in zip(self._lines, taken, strict=True):
-                    items.extend(map(deque.popleft, repeat(line, len(line))))  # a step in C
+                    with suppress(IndexError):  # a signal handler was faster with the last ones
+                        items.extend(map(deque.popleft, repeat(line, len(line))))  # a step in C
                 self._wake_all(self._adders)
                 self._wake_all(self._joiners)
                 return [item for items in taken for item in items]
@@ -260,12 +262,12 @@ class Queue(Generic[T]):
         line = self._lines[0]
         try:
             with self._lock:
-                line = find()
-                if not line:
-                    return PLEASE_STOP if self._is_closed else NO_ITEM
-                next(map(taken.append, map(deque.popleft, (line,))))  # a step in C
-                self._tell_of_room()
-                return taken[0]
+                while line := find():
+                    with suppress(IndexError):  # a signal handler was faster
+                        next(map(taken.append, map(deque.popleft, (line,))))  # a step in C
+                        self._tell_of_room()
+                        return taken[0]
+                return PLEASE_STOP if self._is_closed else NO_ITEM
         except KeyboardInterrupt:
             with self._lock:
                 line.extendleft(taken)

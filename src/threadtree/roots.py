@@ -7,6 +7,7 @@ ends its present wait, and its children.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from .errors import WorkerExit
 from .events import Event
+from .forks import after_fork_in_child
 from .jobs import Job
 from .loop import NOTHING
 from .node import tree
@@ -41,7 +43,8 @@ class Root(Worker[Any]):
         run.thread = thread
         run.owner = thread.ident
         run.state = WorkerState.RUNNING
-        self._stops: list[None] = []  # a mark for each stop that no wait has come to yet
+        # The stops that were posted, and those of them that were handled until somebody looks.
+        self._stops: dict[Event, None] = {}  # single operations
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Nothing: the thread runs already. Returns self."""
@@ -54,11 +57,15 @@ class Root(Worker[Any]):
 
     def _request_stop(self, now: bool) -> None:
         self._stop_children()
-        self._stops.append(None)
-        self._post(Event("STOP_THREAD", target=self))
+        stop = Event("STOP_THREAD", target=self)
+        self._post(stop)
+        self._stops[stop] = None  # then: a wait would come to no end for one that is not queued
         self.wake()
 
     def _stop_is_queued(self, run: Run) -> bool:
+        for stop in self._stops.copy():
+            if run.mailbox.place_of(stop) is None:
+                self._stops.pop(stop, None)
         return bool(self._stops)
 
     @property
@@ -71,7 +78,7 @@ class Root(Worker[Any]):
             child._ask()
 
     def _on_stop(self, run: Run, event: Event) -> None:
-        self._stops.clear()
+        self._stops.pop(event, None)
         raise WorkerExit
 
     def exit(self) -> None:
@@ -87,6 +94,9 @@ class Root(Worker[Any]):
             super()._turn(until, deadline)
         except WorkerExit:
             self._stop_children()
+
+    def _rest(self, until: Condition, deadline: float) -> None:
+        super()._rest(until, deadline)  # a wait of its own, for who looks into the stack
 
     def update(self) -> None:
         """Handle the queued events. In the main thread it returns also while paused, so that a
@@ -118,7 +128,7 @@ def is_called_in_a_wait() -> bool:
     # Seen in the stack, where no Ctrl-C can leave it wrong, as it could a count of the waits.
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_code is Root._turn.__code__:
+        if frame.f_code in (Root._turn.__code__, Root._rest.__code__):
             return True
         frame = frame.f_back
     return False
@@ -127,15 +137,20 @@ def is_called_in_a_wait() -> bool:
 class _Slot:
     """Kept by the thread's local storage, and so collected when the thread ends."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_process", "_root")
 
     def __init__(self, root: Root) -> None:
         self._root = root
+        self._process = os.getpid()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        # When the interpreter goes, so do the modules that all the rest would need.
-        if not is_finalizing() and not self._root._life.ended:
+        # When the interpreter goes, so do the modules that all the rest would need. And in the
+        # child of a fork, the threads of the others are collected before anything is made anew.
+        if not is_finalizing() and self._is_of_this_process() and not self._root._life.ended:
             self._root._thread_has_ended()
+
+    def _is_of_this_process(self) -> bool:
+        return self._process == os.getpid()
 
 
 def _root_of_this_thread() -> Job[Any]:
@@ -151,6 +166,14 @@ def _root_of_this_thread() -> Job[Any]:
     if here.slot is None:
         here.slot = _Slot(here.stack[0])
     return innermost
+
+
+def _renew_slot() -> None:
+    if here.slot is not None:
+        here.slot = _Slot(here.stack[0])
+
+
+after_fork_in_child(_renew_slot)
 
 
 def _let_live(root: Root) -> None:

@@ -25,7 +25,7 @@ from .loop import AT_ONCE
 from .native import Launch
 from .node import tree
 from .origins import is_ours, origin
-from .outcomes import Failure, Outcome, WorkerState, outcome_of
+from .outcomes import Cancelled, Failure, Outcome, WorkerState, outcome_of
 from .parking import FOREVER, in_main_thread
 from .pool import WORKER_POOL, active_worker
 from .run import Run
@@ -94,6 +94,8 @@ class Runner(Joinable):
             if before.ended:
                 self._set_run(Run())
                 self._life.before = before
+            elif before.asked_at != FOREVER:
+                before.unstart()  # once more: a stop has seen the start that failed, and came late
             run = self._life
             run.launch, run.thread = launch, thread
             run.origin = origin()
@@ -109,18 +111,18 @@ class Runner(Joinable):
     def _withdraw(self) -> None:
         """Nothing will run: be as before the start. Events that wait for a start stay queued."""
         run = self._life
-        rejected_run: Run | None = None
+        if self._parent is not None:
+            self._parent._child_departs(self, None)  # which may be waiting for that
         with tree.lock:
-            self._leave_parent()
             tree.live.pop(self, None)
             if run.before is None:
                 run.unstart()
-                self._set_run(run)
-            else:
-                self._set_run(run.before)
-                rejected_run = run
-        if rejected_run is not None:
-            self._close_mailbox(rejected_run)
+                return
+            self._set_run(run.before)
+        self._close_mailbox(run)
+        run.outcome = Cancelled(self.path)  # some may have seen it run, and wait for its end
+        run.state = run.outcome.state
+        run.stopped.go()
 
     # -- the thread ----------------------------------------------------------------------------
 
@@ -262,13 +264,7 @@ class Runner(Joinable):
 
     def _close_mailbox(self, run: Run) -> None:
         for event in run.mailbox.close():
-            if self._is_rejectable(event):
-                self._tell_sender(event)
-                # Counted and done with, in one step in C: taken again, it is counted once.
-                counted = map(self._rejected.append, (1,))
-                next(zip(counted, map(run.mailbox.left.remove, (event,)), strict=True))
-            else:
-                run.mailbox.left.remove(event)
+            self._reject_kept(run.mailbox, event)
         if self.listeners:
             self.listeners.discard_temporary()
 

@@ -90,6 +90,8 @@ class _Alarm(Timer):
 
     __slots__ = ("_maker", "_till", "anchor")
 
+    outlives_fork = True
+
     def __init__(self, till: Till) -> None:
         self.anchor: Till | None = None
         self._till: Callable[[], Till | None] = ref(till, noting_gone())

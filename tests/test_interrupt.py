@@ -15,7 +15,7 @@ import threading
 from _thread import interrupt_main
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count, cycle, repeat
 from queue import SimpleQueue
@@ -31,7 +31,9 @@ from threadtree import (
     Channel,
     Defer,
     Event,
+    Queue,
     Signal,
+    Thread,
     Worker,
     WorkerState,
     async_,
@@ -43,6 +45,8 @@ from threadtree import (
     node,
     shutdown,
     sleep,
+    start_main_thread,
+    stop_main_thread,
     timers,
     tree,
     wait_event,
@@ -614,6 +618,76 @@ def test_t3_a_handler_may_fire_go_and_stop_whatever_main_was_doing(
     assert len(heard) == handled
     assert worker.rejected == 0
     assert handled > 2
+
+
+def test_e1_a_handler_that_stops_main_takes_no_event_from_its_listener() -> None:
+    """It waits for a child. So it handles the event that main is about to handle."""
+    main = current()
+    heard: list[tuple[str, str]] = []
+    for name in "AB":
+        main.listen(lambda event, name=name: heard.append((name, event.name)), name)
+    signal.signal(signal.SIGINT, stop_main_thread)
+    for attempt in every_point():
+        Thread.run("child", lambda please_stop: please_stop.wait())
+        main.fire("A").fire("B")
+        with noting(attempt):
+            attempt(partial(wait_event, "B", LIMIT))
+            stop_main_thread()
+            handle_leftovers()
+            assert sorted(heard) == [("A", "A"), ("B", "B")]  # it may come as A's listener begins
+        start_main_thread()
+        heard.clear()
+    main.listeners.clear()
+
+
+@pytest.mark.parametrize("act", ["ask", "handle"])
+def test_l2_after_an_interrupted_stop_of_main_its_waits_end(act: str) -> None:
+    main = current()
+    for attempt in every_point():
+        with noting(attempt):
+            if act == "ask":
+                attempt(main.stop)
+            else:
+                main.stop()
+                attempt(partial(main.wait_event, "NEVER", LIMIT))
+            main.fire("LATER", 1)
+            while wait_event("LATER", LIMIT) is None:
+                pass  # a stop that was kept has ended this one
+            worker = Worker(lambda: None).start()
+            worker.join(LIMIT)
+            assert not worker.is_running()
+            handle_leftovers()
+
+
+def test_e1_an_interrupted_stop_that_overtakes_rejects_each_event_once() -> None:
+    for attempt in every_point():
+        heard: list[Any] = []
+
+        def task(attempt: Attempt, heard: list[Any]) -> None:
+            me = current()
+            me.listen(heard.append, "N")
+            for number in range(3):
+                me.fire("N", number)
+            me.stop(now=True)
+            attempt(wait_forever)
+
+        worker: Worker[None] = Worker(task, parent=False, print_traceback=False)
+        with noting(attempt), suppress(KeyboardInterrupt):
+            worker.start_overlay(attempt, heard)
+        assert len(heard) + worker.rejected == 3, attempt
+
+
+@pytest.mark.parametrize("pop", ["pop_one", "pop_all"])
+def test_t3_a_handler_that_pops_loses_no_item_of_main(pop: str) -> None:
+    for attempt in every_point():
+        queue: Queue[int] = Queue("items").extend(range(3))
+        popped: list[Any] = []
+        signal.signal(signal.SIGINT, lambda *_, q=queue, p=popped: p.append(q.pop_one()))
+        got: list[Any] = []
+        with noting(attempt):
+            attempt(lambda g=got, q=queue: g.append(getattr(q, pop)()))
+        items = got[0] if pop == "pop_all" else got
+        assert sorted(i for i in [*popped, *items, *queue.pop_all()] if i is not None) == [0, 1, 2]
 
 
 def test_t3_a_thousand_signals_a_second_against_main_doing_the_same() -> None:

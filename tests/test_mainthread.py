@@ -136,6 +136,32 @@ with threadtree.main():
     assert ended.lines == ["main cleans up", *IN_ORDER]
 
 
+@pytest.mark.parametrize("wait", ["join", "get", "stopped.wait"])
+def test_a_handler_that_calls_stop_main_thread_ends_a_wait_of_main(wait):
+    ended = run(
+        f"""
+from threadtree.parking import Gate
+signal.signal(signal.SIGTERM, lambda *_: say(stop_main_thread()))
+Thread.run("child", lambda please_stop: please_stop.wait())
+work = async_(sleep, 60)
+sleep_of_main = Gate._opens_for_main_by
+
+def once(gate, deadline):
+    Gate._opens_for_main_by = sleep_of_main
+    ask("SIGTERM")
+    return sleep_of_main(gate, deadline)
+
+Gate._opens_for_main_by = once
+try:
+    work.{wait}()
+except WorkerCancelled:
+    pass
+say(work.is_running())
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, ["[]", "True"])
+
+
 def test_stop_main_thread_is_a_signal_handler_that_ends_a_wait_of_main():
     ended = run(
         THREADS

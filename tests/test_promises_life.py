@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -10,8 +11,10 @@ import pytest
 
 import threadtree
 from threadtree import (
+    DeadlockError,
     Signal,
     Task,
+    Till,
     Worker,
     WorkerCancelled,
     WorkerError,
@@ -20,6 +23,7 @@ from threadtree import (
     WorkerState,
     async_,
     await_,
+    call_in,
     checkpoint,
     create_worker,
     current,
@@ -35,7 +39,7 @@ from threadtree import native as native_module
 from threadtree.native import Launch
 from threadtree.node import tree as live_tree
 
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
 
 
 @pytest.fixture
@@ -429,6 +433,113 @@ def test_l4_a_failed_native_start_leaves_the_worker_startable(monkeypatch):
     assert heard == [1]
 
 
+@pytest.fixture
+def failing_start(monkeypatch):
+    """Gives a function: what it is given is called in the next native start, which then fails."""
+    start = native_module.threading.Thread.start
+    meanwhile = []
+
+    def fail(thread):
+        if not meanwhile or not isinstance(thread, Launch) or thread.name != "victim":
+            return start(thread)
+        meanwhile.pop()()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(native_module.threading.Thread, "start", fail)
+    return meanwhile.append
+
+
+def fails_to_start(worker):
+    with pytest.raises(RuntimeError, match="can't start"):
+        worker.start()
+
+
+def test_l3_a_parent_does_not_wait_for_a_child_whose_start_has_failed(failing_start):
+    waits = Flag()
+
+    class Parent(Worker):
+        def _wait_for_children(self, run):
+            waits.set()
+            super()._wait_for_children(run)
+
+    parent = Parent(lambda: wait_event("END")).start()
+    child = Worker(name="victim", parent=parent)
+
+    def end_the_parent():
+        parent.fire("END")
+        waits.wait()
+        in_a_wait(parent)
+
+    failing_start(end_the_parent)
+    fails_to_start(child)
+    assert parent.join(LIMIT).state is WorkerState.SUCCESS
+
+
+def test_l3_a_guest_does_not_wait_for_a_child_whose_start_has_failed(failing_start):
+    async def main():
+        guest = Task(asyncio.sleep(0), parent=False, name="guest").start()
+        child = Worker(name="victim", parent=guest)
+        ending, go_on = asyncio.Event(), Flag()
+        loop = asyncio.get_running_loop()
+
+        def wait_for_the_end():
+            loop.call_soon_threadsafe(ending.set)
+            go_on.wait()
+
+        failing_start(wait_for_the_end)
+        start = asyncio.create_task(asyncio.to_thread(fails_to_start, child))
+        await ending.wait()
+        while not guest._life.winding_up:
+            await asyncio.sleep(0)
+        go_on.set()
+        await start
+        await asyncio.wait_for(guest.wait(), LIMIT)
+
+    asyncio.run(main())
+
+
+def test_l4_who_joins_a_restart_that_fails_goes_on(failing_start):
+    worker = Worker(lambda: 1, name="victim", parent=False).start().join()
+    joiners = []
+
+    def join():
+        joiners.extend(Worker(wait).start(worker) for wait in (Worker.join, Worker.get))
+        in_a_wait(joiners[1])
+
+    failing_start(join)
+    fails_to_start(worker)
+    assert joiners[0].get(LIMIT) is worker
+    with pytest.raises(WorkerCancelled):
+        joiners[1].get(LIMIT)
+    assert worker.get() == 1  # as before
+    assert worker.start().get(LIMIT) == 1
+
+
+def test_l4_a_stop_that_comes_late_for_a_failed_start_does_not_end_the_next(
+    failing_start, monkeypatch
+):
+    has_looked, go_on = Flag(), Flag()
+
+    def late():
+        if threading.current_thread() is stopper:
+            has_looked.set()
+            go_on.wait()
+        return time.monotonic()
+
+    def stop():
+        stopper.start()
+        has_looked.wait()
+
+    monkeypatch.setattr("threadtree.addressee.monotonic", late)
+    worker = Worker(lambda: wait_event("GO"), name="victim", parent=False)
+    stopper = threading.Thread(target=worker.stop)
+    failing_start(stop)
+    fails_to_start(worker)
+    go_on.set()
+    stopper.join()
+    assert worker.start().fire("GO", 1).get(LIMIT) == 1
+
+
 @pytest.mark.parametrize("began", [False, True])
 def test_l4_an_interrupt_out_of_the_native_start(monkeypatch, began):
     """Whether the run has begun decides, not the exception."""
@@ -487,6 +598,16 @@ def test_l4_stop_now_overtakes_the_queue_and_what_it_overtook_is_rejected():
     worker.join()
     assert notes == [2]  # came later than the stop: a leftover
     assert worker.rejected == 1
+
+
+def test_l4_a_shutdown_of_what_does_not_run_hurries_no_till_of_the_next_run():
+    def task():
+        ask = Till(seconds=LIMIT)
+        return bool(ask)
+
+    worker = Worker(task, parent=False)
+    assert worker.shutdown() == []
+    assert worker.start().get() is False
 
 
 # -- L5: pause --------------------------------------------------------------------------------
@@ -622,6 +743,32 @@ def test_a_stop_of_main_ends_a_get_and_a_join():
         assert worker.is_running()
 
 
+def test_of_two_stops_of_main_at_once_each_ends_a_wait(monkeypatch):
+    """The second has not posted its event when main handles that of the first."""
+    main, asks, go_on = current(), Flag(), Flag()
+    post = type(main)._post
+
+    def slowly(self, event):
+        if threading.current_thread().name == "second" and event.name == "STOP_THREAD":
+            asks.set()
+            go_on.wait()
+        post(self, event)
+
+    monkeypatch.setattr(type(main), "_post", slowly)
+    second = threading.Thread(target=main.stop, name="second")
+    second.start()
+    asks.wait()
+    main.stop()
+    assert main.wait_forever() is None
+    with running() as worker:
+        later = threading.Timer(0, go_on.set)
+        later.start()
+        assert worker.join() is worker
+        assert worker.is_running()
+    second.join()
+    later.join()
+
+
 def test_exit_in_main_returns_none_outside_a_wait():
     assert current().exit() is None
 
@@ -662,3 +809,63 @@ def test_l3_a_parent_does_not_wait_for_a_thread_that_a_child_only_overlaid():
         return "ended"
 
     assert Worker(parent, parent=False).start().get(LIMIT) == "ended"
+
+
+# -- an overlay ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parent", [None, False])
+def test_l2_a_stop_of_what_an_overlay_runs_above_ends_the_overlay(parent):
+    cleaned = []
+
+    def overlay():
+        try:
+            wait_forever()
+        finally:
+            sleep(0.001)
+            cleaned.append("overlay")
+
+    def beneath():
+        inner = Worker(overlay, parent, name="inner")
+        begun.append(inner)
+        try:
+            inner.start_overlay()
+            wait_forever()
+        finally:
+            Worker(cleaned.append).start_overlay("beneath")
+            Worker(sleep).start_overlay(0.001)  # clean-up may wait, in an overlay too
+            cleaned.append("slept")
+
+    begun = []
+    worker = Worker(beneath, parent=False).start()
+    while not begun or not begun[0].is_running():
+        in_a_wait(begun[0]) if begun else time.sleep(0)
+    in_a_wait(begun[0])
+    assert worker.stop().join(LIMIT).state is WorkerState.CANCELLED
+    assert cleaned == ["overlay", "beneath", "slept"]
+
+
+@pytest.mark.parametrize("wait", [Worker.join, Worker.get, wait_thread])
+def test_r3_an_overlay_that_waits_for_what_it_runs_above_raises(wait):
+    def beneath():
+        inner = Worker(wait, name="inner", print_traceback=False)
+        return inner.start_overlay(current()).error
+
+    error = Worker(beneath, parent=False).start().get(LIMIT)
+    assert isinstance(error, DeadlockError)
+    assert not current()._life.waits_for
+
+
+def test_r3_an_overlay_of_main_that_waits_for_who_calls_main_raises():
+    caller = Worker(lambda: call_in(current_main, int), print_traceback=False)
+    current_main = current()
+
+    def overlay():
+        caller.start()
+        return caller.get()
+
+    inner = Worker(overlay, print_traceback=False).start_overlay()
+    errors = [inner.error, caller.error]
+    assert any(isinstance(error, DeadlockError) for error in errors)
+    current_main.update()
+    caller.stop().join(LIMIT)

@@ -33,6 +33,10 @@ class Bell:
         self._lost = lost
         self._is_rung = False  # whether the loop is about to look: a hint, see ring()
 
+    def is_of(self, loop: AbstractEventLoop) -> bool:
+        """Whether it is this loop that it rings."""
+        return self._loop is loop
+
     def ring(self) -> None:
         """Any thread; in a signal handler or finalizer, as far as asyncio allows.
 

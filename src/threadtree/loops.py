@@ -40,12 +40,14 @@ def adopt_loop() -> None:
     thread is not ours."""
     loop = running_loop()
     root: Any = current()
-    if loop is None or not isinstance(root, Root) or _owners.get(loop) is root:
+    if loop is None or not isinstance(root, Root):
+        return
+    if root.bell is not None and root.bell.is_of(loop):
         return
     _owners[loop] = root
     # In a context of its own: that of whoever was first to await here is not the thread's, and
     # would be kept as long as the thread lives.
-    bell = Bell(loop, lambda: root._turn(NOTHING, 0.0), Context())
+    root.bell = bell = Bell(loop, lambda: root._turn(NOTHING, 0.0), Context())
     root._mailbox.be_woken_by(bell.ring)
     bell.ring()  # for what came before
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from .bells import Bell
 from .errors import WorkerExit
 from .events import Event
 from .forks import after_fork_in_child
@@ -43,6 +44,7 @@ class Root(Worker[Any]):
         run.thread = thread
         run.owner = thread.ident
         run.state = WorkerState.RUNNING
+        self.bell: Bell | None = None  # of the asyncio loop that was the last to adopt the thread
         # The stops that were posted, and those of them that were handled until somebody looks.
         self._stops: dict[Event, None] = {}  # single operations
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from weakref import ref
 
 from . import journal
+from .circles import DEAF, without_circle
 from .errors import WorkerExit
 from .events import Event
 from .graces import graces
@@ -27,7 +28,7 @@ from .node import tree
 from .origins import is_ours, origin
 from .outcomes import Cancelled, Failure, Outcome, WorkerState, outcome_of
 from .parking import FOREVER, in_main_thread
-from .pool import WORKER_POOL, active_worker
+from .pool import WORKER_POOL, active_worker, current
 from .run import Run
 from .stragglers import find_stragglers
 
@@ -74,15 +75,22 @@ class Runner(Joinable):
             raise
 
     def _overlay(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run in the calling thread, if not running."""
-        context = contextvars.copy_context()
+        """Run in the calling thread, if not running. What runs below there waits for our end, and
+        a stop that it gets is ours, too: it can act on it when we have ended."""
+        run_it = partial(contextvars.copy_context().run, self._main, args, kwargs)
+        beneath = current()
+        asked, key = beneath.please_stop, None
         try:
             if self._begin(threading.current_thread(), None):
-                context.run(self._main, args, kwargs)
+                if not beneath._life.exit_raised:  # or we are its clean-up code, and may wait
+                    key = asked._subscribe(self._ask)
+                without_circle(beneath, self, run_it, DEAF)
         except BaseException:
             if self._life.active and self._life.owner is None:
                 self._withdraw()  # Ctrl-C came before the run began
             raise
+        finally:
+            asked._unsubscribe(key)
 
     def _begin(self, thread: threading.Thread, launch: Launch | None) -> bool:
         """Take the step to RUNNING; False when another start was first."""

@@ -81,12 +81,14 @@ class _Exit:
             if not self._finish(stage):
                 break
         root = current()
-        if isinstance(root, Root):
+        if isinstance(root, Root) and not root._life.ended:
             root._thread_has_ended()
         report_unseen()
         self._end_what_outlives_workers()
         if self._interrupted_here:
             _die_by_sigint()
+        if not self._interrupted:
+            tree.closing.pop(self, None)  # native threads that go on may have work to start
 
     def _finish(self, stage: Callable[[], None]) -> bool:
         """Run a stage to its end, through one Ctrl-C; False when a second one gave up."""
@@ -188,9 +190,11 @@ after_fork_in_child(_begun.give_back)
 
 
 def _see_to_the_exit(is_interrupted: bool = False) -> None:
-    if _begun.take(object()):
-        ending = _Exit()
+    is_first = _begun.take(object())
+    ending = _Exit()
+    if is_first:
         ending._interrupted = ending._interrupted or is_interrupted
+    if is_first or ending._present():
         ending.run()
 
 
@@ -201,8 +205,13 @@ def install_exit_hook() -> None:
     rely on when everything has ended, come after it, and threads can still be started. What does
     that has no public name; concurrent.futures uses it too. A Ctrl-C that comes when it is about
     to call our hook, the interpreter reports and forgets, and the hook with it. So the exit is
-    seen to in an atexit hook then.
+    seen to in an atexit hook then. That also ends what native threads have started after our hook:
+    the interpreter waits for those in between. One of them may even be who imports us.
     """
     register: Callable[..., object] = getattr(threading, "_register_atexit", atexit.register)
-    atexit.register(_see_to_the_exit, is_interrupted=True)
-    register(_see_to_the_exit)
+    is_in_time = True
+    try:
+        register(_see_to_the_exit)
+    except RuntimeError:  # the interpreter waits for native threads already
+        is_in_time = False
+    atexit.register(_see_to_the_exit, is_interrupted=is_in_time)

@@ -13,11 +13,13 @@ import pytest
 from threadtree import (
     NEVER,
     Defer,
+    MainThread,
     Signal,
     Worker,
     WorkerCancelled,
     WorkerError,
     async_,
+    call_in,
     current,
     later,
     update,
@@ -358,6 +360,21 @@ def test_a_callback_of_the_loop_may_let_a_signal_go_that_a_worker_waits_for():
         return await work
 
     assert asyncio.run(main()) is True
+
+
+def test_a_loop_that_runs_again_after_another_handles_the_events_of_its_thread():
+    async def call_here() -> int:
+        def call() -> int:
+            return call_in(MainThread, pow, 2, 3, timeout=LIMIT)
+
+        return await async_(call)
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    for loop in (first, second, first, second):
+        assert loop.run_until_complete(call_here()) == 8
+    second.close()
+    assert first.run_until_complete(call_here()) == 8
+    first.close()
 
 
 def test_a_loop_that_owns_the_thread_handles_the_events_of_its_worker_when_it_is_woken():

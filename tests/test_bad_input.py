@@ -189,6 +189,17 @@ def test_an_event_name_that_no_table_could_hold(call, idle):
         call(idle, Unhashable("NAME"))
 
 
+def test_an_event_that_would_be_known_by_its_attributes(idle):
+    class Equal(Event):
+        __hash__ = Event.__hash__
+
+        def __eq__(self, other):
+            return True
+
+    with refused(TypeError, "Equal", "identity", "eq=False"):
+        Equal("NAME")
+
+
 def test_a_worker_that_would_be_known_by_its_attributes():
     class Connection(Worker):
         host: str

@@ -5,7 +5,9 @@ Ctrl-C has its own file, test_interrupt.py.
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -295,6 +297,74 @@ def native():
 """
     )
     assert (ended.returncode, ended.lines) == (0, ["True", "native"])
+
+
+@pytest.mark.skipif(NO_THREADS_AT_EXIT, reason="this interpreter starts no threads any more")
+def test_l7_a_native_thread_that_outlives_main_can_start_workers_which_end_in_order() -> None:
+    ended = run(
+        """
+main_is_over = Signal()
+hook = threading._threading_atexits  # the first to be registered is the last to be called
+threading._threading_atexits = [main_is_over.go, *hook]
+
+def clean(name):
+    try:
+        sleep(60)
+    finally:
+        sleep(0.01)
+        say("clean", name)
+
+@lambda run: threading.Thread(target=run).start()
+def native():
+    main_is_over.wait()
+    say(async_(pow, 2, 3).get(), create_worker(pow, 2, 4).get())
+    try:
+        Worker(parent=main)
+    except WorkerError:
+        say("main has ended")
+    async_(clean, "daemon")
+    create_worker(lambda: (sleep(0.01), say("orphan")))
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.lines == ["8 16", "main has ended", "orphan", "clean daemon"]
+
+
+def test_l6_a_native_thread_that_outlives_main_can_import_us() -> None:
+    text = """
+import sys, threading
+def native():
+    threading.main_thread().join()
+    import threadtree
+    worker = threadtree.Worker(print)
+    try:
+        print(worker.start("started").get())
+    except RuntimeError:  # as at this time on some versions of Python
+        print("started")
+        print(None)
+threading.Thread(target=native).start()
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", text]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "started\nNone\n")
+
+
+def test_l6_a_wait_in_an_atexit_hook_loses_no_event() -> None:
+    ended = run(
+        """
+import atexit
+
+def late():
+    for _ in range(2):
+        main.fire("X")
+        Signal().wait(0.001)
+    say(main.backlog, main.rejected)
+
+atexit.register(late)
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, ["0 2"])
 
 
 def test_l6_a_tree_is_ended_by_an_exit_however_deep() -> None:

@@ -194,3 +194,60 @@ print(Worker(task).start().get())
 """
     )
     assert (result.returncode, result.lines, result.stderr) == (0, ["7"], "")
+
+
+def test_l8_the_workers_of_foreign_threads_are_the_parent_processs_to_end():
+    """Of each thread that is gone, the child collects what was local to it, before anything else.
+    So it must neither take a lock there nor ask anybody to end."""
+    check("""
+ready, release = threading.Barrier(3), threading.Event()
+asked = []
+
+def foreign():
+    child = Thread.run("child", lambda please_stop: please_stop.wait())
+    child.please_stop.then(lambda: asked.append(os.getpid()))
+    ready.wait()
+    release.wait(10)
+
+def hold():
+    with live.lock:
+        ready.wait()
+        release.wait(10)
+
+threads = [threading.Thread(target=target) for target in (foreign, hold)]
+threads[0].start()
+while not any(node.name == "child" for node in live.live.copy()):
+    time.sleep(0)
+threads[1].start()
+ready.wait()
+
+def check():
+    assert not asked
+    assert async_(pow, 2, 3).get() == 8
+
+in_child(check)
+release.set()
+for thread in threads:
+    thread.join()
+wait_until_asked = Till(seconds=10)
+while not asked and not wait_until_asked:
+    time.sleep(0)
+assert asked == [os.getpid()]
+""")
+
+
+def test_l8_a_till_that_was_waited_for_before_the_fork_goes_in_the_child_too():
+    check("""
+asked = Signal()
+late = Till(seconds=0.05)
+either = asked | late
+heard = []
+either.then(lambda: heard.append(1))
+
+def check():
+    assert either.wait(10) and late
+    while not heard:
+        time.sleep(0)
+
+in_child(check)
+""")

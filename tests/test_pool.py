@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
 import contextvars
 import functools
@@ -424,6 +425,26 @@ def test_everything_that_is_submitted_is_done_or_refused():
             in_threads(submit, submit, submit, end)
         pool.shutdown()
         assert len(done) + len(refused) == 150
+
+
+def test_what_is_submitted_as_the_pool_closes_is_done():
+    """The one thread has found no work; then there is some; and then the pool is closed."""
+    pool, futures = Pool(1), []
+
+    class Work(collections.deque):
+        def popleft(self):
+            try:
+                return super().popleft()
+            except IndexError:
+                if not futures:
+                    futures.append(pool.submit(pow, 2, 5))
+                    pool.shutdown(wait=False)
+                raise
+
+    pool._core._work = Work()
+    pool.submit(int).result(LIMIT)
+    pool.shutdown()
+    assert futures[0].result(LIMIT) == 32
 
 
 def test_errors_that_nobody_looks_at_are_logged_once(caplog):

@@ -688,6 +688,26 @@ def test_get_and_join_may_time_out():
     assert task.get() is True
 
 
+@pytest.mark.parametrize("ask", [Task.cancel, lambda task: task.shutdown(0)])
+def test_l2_a_stop_reaches_a_blocking_join_in_a_coroutine_with_a_loop_of_its_own(ask):
+    joins = Flag()
+
+    async def code():
+        worker.join()
+
+    class Watched(Task):
+        def _rest(self, *args):
+            joins.set()
+            return super()._rest(*args)
+
+    with running() as worker:
+        task = Watched(code, thread=True).start()
+        joins.wait()
+        ask(task)
+        assert task.join(LIMIT).state is CANCELLED
+        assert worker.is_running()
+
+
 def test_r3_a_task_that_waits_for_itself_raises():
     async def wait():
         await get_current_worker().wait()

@@ -454,7 +454,8 @@ def fails_to_start(worker):
         worker.start()
 
 
-def test_l3_a_parent_does_not_wait_for_a_child_whose_start_has_failed(failing_start):
+def test_l3_a_parent_does_not_wait_for_a_child_whose_start_has_failed(failing_start, monkeypatch):
+    monkeypatch.setattr(graces, "asked", 2 * LIMIT)
     waits = Flag()
 
     class Parent(Worker):
@@ -531,13 +532,15 @@ def test_l4_a_stop_that_comes_late_for_a_failed_start_does_not_end_the_next(
         has_looked.wait()
 
     monkeypatch.setattr("threadtree.addressee.monotonic", late)
-    worker = Worker(lambda: wait_event("GO"), name="victim", parent=False)
+    worker = Worker(lambda: wait_event("GO"), name="victim", parent=False).fire("GO", 1)
     stopper = threading.Thread(target=worker.stop)
     failing_start(stop)
     fails_to_start(worker)
     go_on.set()
     stopper.join()
-    assert worker.start().fire("GO", 1).get(LIMIT) == 1
+    assert worker.please_stop  # of the run that is still to come
+    assert worker.start().get(LIMIT) == 1
+    assert not worker.please_stop
 
 
 @pytest.mark.parametrize("began", [False, True])

@@ -49,7 +49,7 @@ def all_are_queued() -> None:
     flag.wait()
 
 
-def test_e1_an_event_that_is_fired_at_a_handle_is_rejected_once(monkeypatch):
+def test_e1_an_event_that_is_fired_at_a_handle_is_rejected_once():
     rejected: list[Any] = []
 
     def job() -> tuple[int, int]:
@@ -69,7 +69,7 @@ def test_e1_an_event_that_is_fired_at_a_handle_is_rejected_once(monkeypatch):
     assert sorted(rejected) == ["AFTER", "AFTER", "BEFORE", "BEFORE"]
 
 
-def test_e1_a_callback_never_runs_in_a_later_run_of_its_target(monkeypatch):
+def test_e1_a_callback_never_runs_in_a_later_run_of_its_target():
     """The timer comes when the target has ended, and was started again; but nobody was told."""
     has_ended, go_on = Flag(), Flag()
 
@@ -81,7 +81,6 @@ def test_e1_a_callback_never_runs_in_a_later_run_of_its_target(monkeypatch):
         )
 
     target = Target(partial(wait_event, "END")).start()
-    first = target._life
     handle = target.later(never, timeout=LONG)
     target.fire("END")
     has_ended.wait()
@@ -90,8 +89,7 @@ def test_e1_a_callback_never_runs_in_a_later_run_of_its_target(monkeypatch):
     target.fire("END")
     go_on.set()
     target.join(LIMIT)
-    first.stopped.wait(LIMIT)
-    assert handle.state is WorkerState.CANCELLED
+    assert handle.join(LIMIT).state is WorkerState.CANCELLED
 
 
 def never() -> None:

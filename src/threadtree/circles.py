@@ -1,8 +1,10 @@
 """Finding circles of waits: who waits, without a limit, for whom, and cannot go on otherwise.
 
-There are two things to wait for: that somebody ends, and that somebody makes a call for us. Who
-waits in an event loop hears calls meanwhile, and makes them; who joins does not, nor who waits for
-a call itself. So a way that comes to somebody by a call goes on only by waits that are deaf.
+There are three things to wait for: that somebody ends, that somebody makes a call for us, and that
+somebody's asyncio loop lets us run. Who waits in an event loop hears calls meanwhile, and makes
+them; who joins does not, nor who waits for a call itself. And who awaits leaves the loop to others.
+So a way that comes to somebody by a call goes on only by waits that are deaf, and one that comes by
+a loop only by those that hold it up.
 
 Only waits that nothing else can satisfy are entered here. A wait with a timeout ends by itself, and
 closes no circle.
@@ -17,7 +19,17 @@ from typing import Any, Final, TypeVar
 from .errors import DeadlockError
 from .forks import after_fork_in_child
 
-__all__ = ["DEAF", "FOR_A_CALL", "HEARING", "Kind", "enter", "refuse_endless", "without_circle"]
+__all__ = [
+    "AWAITING",
+    "DEAF",
+    "FOR_A_CALL",
+    "FOR_THE_LOOP",
+    "HEARING",
+    "Kind",
+    "enter",
+    "refuse_endless",
+    "without_circle",
+]
 
 T = TypeVar("T")
 
@@ -28,18 +40,24 @@ _entering = threading.RLock()
 
 
 class Kind:
-    """How somebody waits: whether they hear calls meanwhile, and whether for a call or an end."""
+    """How somebody waits: what can be done by them meanwhile; and for what, if not for an end."""
 
-    __slots__ = ("hears", "is_call")
+    __slots__ = ("_leaves", "_needs")
 
-    def __init__(self, hears: bool, is_call: bool = False) -> None:
-        self.hears = hears
-        self.is_call = is_call
+    def __init__(self, leaves: frozenset[str] = frozenset(), needs: str = "") -> None:
+        self._leaves = leaves
+        self._needs = needs
+
+    def is_met_by(self, other: Kind) -> bool:
+        """Whether what we wait for can be had of somebody although they wait so themselves."""
+        return self._needs in other._leaves
 
 
-HEARING: Final = Kind(hears=True)
-DEAF: Final = Kind(hears=False)
-FOR_A_CALL: Final = Kind(hears=False, is_call=True)
+HEARING: Final = Kind(frozenset({"calls"}))
+DEAF: Final = Kind()
+AWAITING: Final = Kind(frozenset({"calls", "the loop"}))
+FOR_A_CALL: Final = Kind(needs="calls")
+FOR_THE_LOOP: Final = Kind(needs="the loop")
 
 
 def without_circle(waiter: Any, target: Any, wait: Callable[[], T], kind: Kind = HEARING) -> T:
@@ -72,6 +90,8 @@ def refuse_endless(waiter: Any, targets: Iterable[Any], kind: Kind = HEARING) ->
     That is, if each of them already waits, by whatever chain, for the waiter. A wait for one of
     several is not entered, so a circle is not found in it that somebody else closes later.
     """
+    if waiter._is_leaving():
+        return  # it will not wait at all
     circle: list[Any] = []
     with _entering:
         for target in targets:
@@ -89,20 +109,22 @@ def refuse_endless(waiter: Any, targets: Iterable[Any], kind: Kind = HEARING) ->
 def _path(start: Any, goal: Any, kind: Kind) -> list[Any]:
     """The chain of waits from start to goal, which is about to wait so; nothing if there is none.
 
-    A step on the way is a node, and whether it was reached by a call.
+    A step on the way is a node, and how whoever comes before it waits for it.
     """
-    first = (start, kind.is_call)
-    came_from: dict[tuple[Any, bool], Any] = {first: None}
+    first = (start, kind)
+    came_from: dict[tuple[Any, Kind], Any] = {first: None}
     for step in (pending := [first]):
-        node, by_call = step
-        if node is goal and not (by_call and kind.hears):
+        node, way = step
+        if node is goal and not way.is_met_by(kind):
             chain = [step]
             while came_from[chain[-1]] is not None:
                 chain.append(came_from[chain[-1]])
             return [node for node, _ in reversed(chain)]
+        if node._is_leaving():
+            continue  # a stop has come, and ends its waits
         for target, other in node._life.waits_for.copy().values():
-            following = (target, other.is_call)
-            if following not in came_from and not (by_call and other.hears):
+            following = (target, other)
+            if following not in came_from and not way.is_met_by(other):
                 came_from[following] = step
                 pending.append(following)
     return []

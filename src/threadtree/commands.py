@@ -57,8 +57,8 @@ class Command(Program):
     gets SIGTERM when it ends. A shell that is idle for 30 seconds ends, and so do all at the exit,
     and in :func:`shutdown`.
 
-    Raises FileNotFoundError, at once, if there is no such directory. Not available on Windows.
-    (From mo-threads.)
+    Raises at once: FileNotFoundError if there is no such directory, ValueError for a NUL. Not
+    available on Windows. (From mo-threads.)
 
     >>> from threadtree import Command, shutdown
     >>> list(Command("greet", ["echo", "hello"]).join().stdout)
@@ -80,6 +80,8 @@ class Command(Program):
     ) -> None:
         super().__init__(name, timeout, parent_thread)
         self._line = params if isinstance(params, str) else shlex.join(as_words(params))
+        if "\0" in self._line:
+            raise ValueError(f"a command cannot contain a NUL character: {self._line!r}")
         self._cwd = os.path.abspath(os.getcwd() if cwd is None else cwd)
         self._env = dict(os.environ) if env is None else _checked(env)
         place = os.stat(self._cwd)  # another directory may have got the name

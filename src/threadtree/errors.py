@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
+    "INTERRUPTS",
     "DeadlockError",
     "NoActiveWorker",
     "ProcessFailed",
     "QueueClosed",
+    "Terminated",
     "WorkerCancelled",
     "WorkerError",
     "WorkerExit",
@@ -81,3 +83,12 @@ class ProcessFailed(WorkerError):  # noqa: N818 - as WorkerFailed is called
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._message, self.returncode, self.stderr)
+
+
+class Terminated(SystemExit):
+    """SIGTERM has come. Uncaught, it ends the program with the code that shells use for that."""
+
+
+INTERRUPTS: Final = (KeyboardInterrupt, Terminated)
+"""What a signal of the operating system raises in the main thread. It is meant for the program, and
+no error of the code that it was met in."""

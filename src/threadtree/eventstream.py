@@ -31,7 +31,7 @@ class EventStream:
         # it up, for an event.
         self._events: deque[Event] = deque()
         self._bell: Bell | None = None
-        self._news: Future[None] | None = None  # what we wait for; on the thread of the loop
+        self._news: list[Future[None]] = []  # what we wait for; on the thread of the loop
         listeners = worker.listeners
 
         def tap(event: Event) -> None:
@@ -60,17 +60,21 @@ class EventStream:
 
         loop = get_running_loop()
         self._adopt_loop()
-        if self._bell is None:
+        if self._bell is None or not self._bell.is_of(loop):
             self._bell = Bell(loop, partial(_look, ref(self)), copy_context())
         key = self._run.stopped._subscribe(self._ring)
+        news = None
         try:
             while not self._events:
-                self._news = loop.create_future()
+                self._news.append(news := loop.create_future())
                 if self._run.stopped and not self._events:  # all that it dispatched is here by now
                     raise StopAsyncIteration
                 if not self._events:
-                    await self._news
+                    await news
+                self._news.remove(news)
         finally:
+            if news in self._news:
+                self._news.remove(news)
             self._run.stopped._unsubscribe(key)
         return self._events.popleft()
 
@@ -78,5 +82,6 @@ class EventStream:
 def _look(link: ref[EventStream]) -> None:
     """On the thread of the loop: there may be an event, or none will come any more."""
     stream = link()
-    if stream is not None and stream._news is not None and not stream._news.done():
-        stream._news.set_result(None)
+    for news in () if stream is None else stream._news:
+        if not news.done():
+            news.set_result(None)

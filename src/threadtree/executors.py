@@ -17,11 +17,10 @@ from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 from .circles import without_circle
-from .errors import DeadlockError, WorkerCancelled, WorkerExit
-from .forks import after_fork_in_child
+from .errors import DeadlockError, WorkerCancelled, WorkerError, WorkerExit
+from .forks import renew_in_child
 from .jobs import Job
 from .outcomes import Failure
 from .parking import FOREVER, deadline_after
@@ -145,9 +144,11 @@ class PoolFuture(Future[T]):
         except WorkerExit:
             self._end_cancelled()
         except BaseException as error:
+            self._exit_raised = True
             self._failure = Failure(error, thread.path, self._origin)
             self.set_exception(error)
         else:
+            self._exit_raised = True  # it is over: what follows may wait, such as callbacks
             self.set_result(result)
 
     def _call_in(self, thread: _PoolThread) -> T:
@@ -157,9 +158,10 @@ class PoolFuture(Future[T]):
     def _end_cancelled(self) -> None:
         """Be cancelled although it runs, which the standard future has no way to say."""
         with self._condition:
-            self._state = "PENDING"
-            super().cancel()
-            self.set_running_or_notify_cancel()
+            self._state = "CANCELLED"
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]  # not under the lock: they may wait
+        self.set_running_or_notify_cancel()
 
 
 class _Ended:
@@ -182,7 +184,7 @@ class _Core:
         self.parent = parent
         self._size = size
         self._renew()
-        _cores.add(self)
+        renew_in_child(self)
 
     def _renew(self) -> None:
         self._work: deque[PoolFuture[Any]] = deque()
@@ -198,9 +200,9 @@ class _Core:
             raise RuntimeError(f"{self.name} is shut down, and takes no work any more")
         try:
             self._call_up()
-        except RuntimeError:  # no more threads
-            if not self.threads and self.take_out(future):
-                raise  # nobody would do it; else somebody will
+        except (RuntimeError, WorkerError) as error:  # no more threads, or none may start now
+            if not self.threads and self.take_out(future):  # nobody would do it
+                raise RuntimeError(f"{self.name} cannot begin a thread: {error}") from error
 
     def take_out(self, future: PoolFuture[Any]) -> bool:
         """Whether it had not begun, and is the caller's now."""
@@ -411,14 +413,3 @@ class Pool(Executor):
     def __repr__(self) -> str:
         core = self._core
         return f"<{type(self).__name__} {core.name}: {len(core.threads)} of {core._size} threads>"
-
-
-_cores: WeakSet[_Core] = WeakSet()
-
-
-def _after_fork() -> None:
-    for core in list(_cores):
-        core._renew()
-
-
-after_fork_in_child(_after_fork)

@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from .errors import WorkerCancelled
+from .errors import INTERRUPTS, WorkerCancelled
 from .events import Event
 from .jobs import T_co
 from .parking import Claim, deadline_after
@@ -67,12 +67,12 @@ class Settlement:
 
     def settle(self, value: object) -> None:
         """Any thread, signal handler or finalizer."""
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         while not self.signal:
             try:
                 self._claim.take(value)
                 self.signal.go()
-            except KeyboardInterrupt as error:  # once it counts, whoever waits must hear of it
+            except INTERRUPTS as error:  # once it counts, whoever waits must hear of it
                 interrupt = error
         if interrupt is not None:
             raise interrupt

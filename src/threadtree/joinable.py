@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
 
-from .circles import DEAF, HEARING, Kind, enter, without_circle
+from .circles import AWAITING, DEAF, HEARING, Kind, enter, without_circle
 from .errors import WorkerError
 from .events import Event
 from .loop import NOTHING, EventLoop
@@ -137,7 +137,7 @@ class Joinable(EventLoop):
         else:
             entry, entries = object(), waiter._life.waits_for
             try:
-                enter(entry, waiter, self, HEARING)
+                enter(entry, waiter, self, AWAITING)
                 await run.stopped
             finally:
                 entries.pop(entry, None)

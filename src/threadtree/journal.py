@@ -62,7 +62,10 @@ def _say(
     try:
         try:
             log(message, *args, exc_info=what, extra={"worker": path}, stacklevel=3)
-        except KeyError:  # the program puts a "worker" of its own into each record
+        except KeyError as refusal:
+            if "LogRecord" not in str(refusal):
+                raise
+            # The program puts a "worker" of its own into each record.
             log(message, *args, exc_info=what, stacklevel=3)
     except Exception as failure:
         _print(message, args, what)
@@ -70,12 +73,14 @@ def _say(
 
 
 def _print(message: str, args: tuple[object, ...], what: _What | None) -> None:
+    if sys.stderr is None:
+        return
     try:
         with _printing:
             print(message % args, file=sys.stderr, flush=True)
             if what is not None:
                 sys.__excepthook__(*what)
-    except Exception:  # there is no stderr, or what it is to show cannot be shown
+    except Exception:  # stderr is closed, or what it is to show cannot be shown
         pass
 
 

@@ -15,7 +15,7 @@ from functools import wraps
 from threading import get_ident
 from typing import ParamSpec, Self, TypeVar
 
-from .errors import DeadlockError, WorkerError
+from .errors import INTERRUPTS, DeadlockError, WorkerError
 from .parking import FOREVER, PlainWaiter, Waiter, current_waiter
 from .signals import Signal, limits
 
@@ -91,7 +91,7 @@ class Lock:
         self._check_owner("wait()")
         limits(till)  # raises for a bad one while nobody else can come in
         signal = Signal("signalled")
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         try:
             self._waiting.append(signal)
             self._open()
@@ -101,7 +101,7 @@ class Lock:
                 try:
                     self._take_back(signal)
                     break
-                except KeyboardInterrupt as error:  # raised when the lock is ours
+                except INTERRUPTS as error:  # raised when the lock is ours
                     interrupt = error
             if interrupt is not None:
                 raise interrupt
@@ -142,7 +142,7 @@ class Lock:
 
     def _open(self) -> None:
         """Give the lock back, if we have it, and wake one of those who want it."""
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         while True:
             try:
                 if self._held.get(None) == get_ident():
@@ -153,7 +153,7 @@ class Lock:
                     if is_sure:
                         break
                 break
-            except KeyboardInterrupt as error:  # nobody else would wake them
+            except INTERRUPTS as error:  # nobody else would wake them
                 interrupt = error
         if interrupt is not None:
             raise interrupt

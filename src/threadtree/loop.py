@@ -65,7 +65,7 @@ class EventLoop(Addressee):
         """
         self._loop(condition, deadline)
         if self._stop_is_queued(self._life):
-            self._loop(NOTHING)
+            self._loop(self._stop_is_handled)
 
     def will_look_at(self, condition: Condition) -> bool:
         """Whether we sleep for this condition, and are not paused: woken, we look at it first."""
@@ -137,15 +137,21 @@ class EventLoop(Addressee):
         run = self._own_run()
         while not until and (deadline == FOREVER or monotonic() < deadline):
             if self._stop_is_queued(run):
-                self._loop(NOTHING)  # raises WorkerExit when it has come to the stop
+                self._loop(self._stop_is_handled)
                 return  # in a root
             if run.attention:
                 self._attend(run)
             run.mailbox.rest(min(deadline, run.told_at))
         self._hold()
 
+    # What to wait for when a stop is queued: WorkerExit is raised when its turn comes.
+    _stop_is_handled: Condition = NOTHING
+
     def _stop_is_queued(self, run: Run) -> bool:
         return bool(run.please_stop) and not run.exit_raised
+
+    def _is_leaving(self) -> bool:
+        return self._stop_is_queued(self._life)
 
     def _attend(self, run: Run) -> None:
         """We were asked to end. Has a stop overtaken the queue; is the grace over?"""
@@ -171,7 +177,10 @@ class EventLoop(Addressee):
         queue = mailbox.queue
         ours = not in_main_thread()
         while queue:
-            event = queue.popleft() if ours else queue[0]
+            try:
+                event = queue.popleft() if ours else queue[0]
+            except IndexError:
+                return  # a wait in a signal handler was faster
             taken: Any = _TAKEN if ours else []
             mailbox.taken += 1
             name = event.name

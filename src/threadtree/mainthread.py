@@ -15,7 +15,7 @@ from operator import and_
 from types import FrameType
 from typing import Any, NoReturn
 
-from .errors import WorkerError
+from .errors import INTERRUPTS, Terminated, WorkerError
 from .jobs import Job
 from .ladder import end_in_order, leave, report
 from .node import walk
@@ -61,10 +61,6 @@ def stop_main_thread(
     if not silent:
         report(stragglers)
     return stragglers
-
-
-class Terminated(SystemExit):
-    """SIGTERM has come. Uncaught, it ends the program with the code that shells use for that."""
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
@@ -115,14 +111,14 @@ def wait_for_shutdown_signal(
     signum = 0
     with _in_charge():
         try:
-            asked = MainThread.please_stop | please_stop
+            asked, console = MainThread.please_stop | please_stop, None
             if allow_exit:
                 from .console import watch_console  # not at the top: few programs have one
 
                 console = Thread.run("console", watch_console, please_stop=asked)
                 console.release()
                 asked = asked | console.stopped
-            _wait_until(asked, wait_forever)
+            _wait_until(asked, wait_forever, console)
         except KeyboardInterrupt:
             signum = signal.SIGINT
         except Terminated:
@@ -131,9 +127,11 @@ def wait_for_shutdown_signal(
     return signum
 
 
-def _wait_until(asked: Signal, wait_forever: bool) -> None:
-    while not asked and (wait_forever or MainThread._children):
-        children = list(MainThread._children.copy())
+def _wait_until(asked: Signal, wait_forever: bool, console: Thread[Any] | None) -> None:
+    while not asked:
+        children = [child for child in MainThread._children.copy() if child is not console]
+        if not children and not wait_forever:
+            return
         all_ended = reduce(and_, (child.stopped for child in children), DONE)
         (asked if wait_forever else asked | all_ended).wait()
 
@@ -163,6 +161,6 @@ def _stop_in_order() -> None:
         stop_main_thread()
         if not is_called_in_a_wait():  # which that stop is to end
             MainThread.update()  # one of somebody who did the same must not end a later wait
-    except (KeyboardInterrupt, Terminated):
+    except INTERRUPTS:
         report(leave(find_stragglers(list(MainThread._children.copy()))))
         raise

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from . import gathering, journal
 from .collective import Collective
+from .forks import renew_in_child
 from .jobs import Job
 from .messages import Host
 from .node import ask_all
@@ -94,6 +95,18 @@ class WorkerManager(Collective):
         self._line: deque[Task[Any]] = deque()  # those IN_LINE, in their order
         self._started: set[Task[Any]] = set()  # those STARTED
         self._block = None
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        """Forget the tasks whose threads are in another process."""
+        self._lock = threading.RLock()
+        for task in self._places.copy():
+            if self._places[task] is not _Place.STARTED:
+                task._life.vanish(task.path)
+            if task.is_finished:
+                self._places.pop(task)
+                self._started.discard(task)
+        self._line.clear()
 
     # -- running -----------------------------------------------------------------------------------
 

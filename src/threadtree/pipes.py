@@ -292,7 +292,7 @@ class _Input:
                     self.close()
                 break
             text += line, "\n"
-        self._pending = memoryview("".join(text).encode("utf-8", "replace"))
+        self._pending = memoryview(_encoded("".join(text)))
         return bool(self._pending)
 
     def write(self) -> None:
@@ -398,3 +398,10 @@ class Pump:
 
 def _milliseconds_until(moment: float) -> float | None:
     return None if moment == FOREVER else math.ceil(max(moment - monotonic(), 0) * 1000)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")  # names of files may be no UTF-8
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")

@@ -22,8 +22,9 @@ from time import monotonic
 from typing import Any, Final, Generic, Self, TypeVar
 
 from . import journal
-from .errors import QueueClosed, WorkerCancelled
-from .parking import FOREVER, Condition, Waiter, current_waiter, in_main_thread
+from .errors import INTERRUPTS, QueueClosed, WorkerCancelled
+from .forks import renew_in_child
+from .parking import FOREVER, Condition, Waiter, current_waiter, here, in_main_thread
 from .please_stop import PLEASE_STOP
 from .signals import NEVER, Signal, limits
 
@@ -83,6 +84,15 @@ class Queue(Generic[T]):
         self._takers: dict[_Wait, None] = {}
         self._adders: dict[_Wait, None] = {}
         self._joiners: dict[_Wait, None] = {}
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        """Only the waits of the thread that has forked go on."""
+        self._lock = threading.RLock()
+        for waits in (self._takers, self._adders, self._joiners):
+            for wait in waits.copy():
+                if wait.waiter not in here.stack:
+                    waits.pop(wait, None)
 
     def __repr__(self) -> str:
         closed = ", closed" if self._is_closed else ""
@@ -148,7 +158,7 @@ class Queue(Generic[T]):
                 if self._takers:
                     self._wake(self._takers)
                 return True
-        except KeyboardInterrupt:  # it may have come between the two
+        except INTERRUPTS:  # it may have come between the two
             self._wake_all(self._takers)
             raise
 
@@ -209,7 +219,7 @@ class Queue(Generic[T]):
                 self._wake_all(self._adders)
                 self._wake_all(self._joiners)
                 return [item for items in taken for item in items]
-        except KeyboardInterrupt:
+        except INTERRUPTS:
             with self._lock:
                 for line, items in zip(self._lines, taken, strict=True):
                     line.extendleft(reversed(items))
@@ -268,7 +278,7 @@ class Queue(Generic[T]):
                         self._tell_of_room()
                         return taken[0]
                 return PLEASE_STOP if self._is_closed else NO_ITEM
-        except KeyboardInterrupt:
+        except INTERRUPTS:
             with self._lock:
                 line.extendleft(taken)
                 self._wake_all(self._takers)
@@ -297,7 +307,7 @@ class Queue(Generic[T]):
                 for wait in waits.copy():
                     if wait.is_ready() and wait.wake_up():
                         break
-            except KeyboardInterrupt:
+            except INTERRUPTS:
                 self._wake_all(waits)
                 raise
 

@@ -73,7 +73,9 @@ def following_handlers() -> Iterator[None]:
     loggers = logging.root.manager.loggerDict.copy().values()  # others may add to it meanwhile
     named = [logger for logger in loggers if isinstance(logger, logging.Logger)]
     try:
-        for handler in [one for log in (logging.root, *named) for one in log.handlers.copy()]:
+        there = [one for log in (logging.root, *named) for one in log.handlers.copy()]
+        # Some may have been moved off the threads that log; see logs.py.
+        for handler in [one for proxy in there for one in getattr(proxy, "moved", (proxy,))]:
             if type(handler) is logging.StreamHandler:
                 stream = handler.stream
                 if stream in (sys.stdout, sys.stderr):

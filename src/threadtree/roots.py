@@ -31,6 +31,18 @@ from .workers import Worker
 __all__ = ["MainThread", "Root", "is_called_in_a_wait"]
 
 
+class _NoStop:
+    """The condition that no stop is queued: a signal handler may have waited, and handled it."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+
+    def __bool__(self) -> bool:
+        return not self._root._stop_is_queued(self._root._life)
+
+
 class Root(Worker[Any]):
     """The worker of a thread that is not ours. It runs as long as the thread does."""
 
@@ -47,6 +59,7 @@ class Root(Worker[Any]):
         self.bell: Bell | None = None  # of the asyncio loop that was the last to adopt the thread
         # The stops that were posted, and those of them that were handled until somebody looks.
         self._stops: dict[Event, None] = {}  # single operations
+        self._stop_is_handled = _NoStop(self)
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Nothing: the thread runs already. Returns self."""
@@ -79,6 +92,9 @@ class Root(Worker[Any]):
         for child in reversed(self._children.copy()):
             child._ask()
 
+    def _is_leaving(self) -> bool:
+        return False  # only its own thread knows, and only one wait is ended
+
     def _on_stop(self, run: Run, event: Event) -> None:
         self._stops.pop(event, None)
         raise WorkerExit
@@ -98,7 +114,10 @@ class Root(Worker[Any]):
             self._stop_children()
 
     def _rest(self, until: Condition, deadline: float) -> None:
-        super()._rest(until, deadline)  # a wait of its own, for who looks into the stack
+        try:
+            super()._rest(until, deadline)
+        except WorkerExit:
+            self._stop_children()
 
     def update(self) -> None:
         """Handle the queued events. In the main thread it returns also while paused, so that a

@@ -8,9 +8,8 @@ from .events import Event
 from .mailbox import Mailbox
 from .native import Launch
 from .node import Life
-from .outcomes import Outcome, WorkerState
-from .parking import FOREVER, Condition, here
-from .signals import Signal
+from .outcomes import Outcome
+from .parking import Condition, here
 from .waits import Wait
 
 __all__ = ["Run", "StopEvent"]
@@ -71,12 +70,3 @@ class Run(Life):
         """Wait for the last moments of its thread, if it has one; after ``stopped`` has gone."""
         if self.launch is not None:
             self.launch.await_end()
-
-    def unstart(self) -> None:
-        """No thread has begun: be pending again, and forget what was asked meanwhile."""
-        self.state = WorkerState.PENDING
-        self.launch = self.thread = self.stop_event = None
-        self.asked_at = self.deadline = FOREVER
-        self.attention = self.overtaking = False
-        if self.please_stop:
-            self.please_stop = Signal("please_stop")

@@ -18,7 +18,7 @@ from weakref import ref
 
 from . import journal
 from .circles import DEAF, without_circle
-from .errors import WorkerExit
+from .errors import INTERRUPTS, WorkerExit
 from .events import Event
 from .graces import graces
 from .joinable import Joinable
@@ -82,7 +82,9 @@ class Runner(Joinable):
         asked, key = beneath.please_stop, None
         try:
             if self._begin(threading.current_thread(), None):
-                if not beneath._life.exit_raised:  # or we are its clean-up code, and may wait
+                if beneath._is_leaving():
+                    self._ask()
+                elif not asked:  # else it knows; this may be its clean-up code
                     key = asked._subscribe(self._ask)
                 without_circle(beneath, self, run_it, DEAF)
         except BaseException:
@@ -102,8 +104,6 @@ class Runner(Joinable):
             if before.ended:
                 self._set_run(Run())
                 self._life.before = before
-            elif before.asked_at != FOREVER:
-                before.unstart()  # once more: a stop has seen the start that failed, and came late
             run = self._life
             run.launch, run.thread = launch, thread
             run.origin = origin()
@@ -123,11 +123,9 @@ class Runner(Joinable):
             self._parent._child_departs(self, None)  # which may be waiting for that
         with tree.lock:
             tree.live.pop(self, None)
-            if run.before is None:
-                run.unstart()
-                return
-            self._set_run(run.before)
-        self._close_mailbox(run)
+            self._set_run(run.before or Run(run.mailbox))
+        if run.before is not None:
+            self._close_mailbox(run)
         run.outcome = Cancelled(self.path)  # some may have seen it run, and wait for its end
         run.state = run.outcome.state
         run.stopped.go()
@@ -151,7 +149,7 @@ class Runner(Joinable):
                     steps.pop()
                     if not steps:
                         break
-            except KeyboardInterrupt as error:  # only in an overlay of the main thread
+            except INTERRUPTS as error:  # only in an overlay of the main thread
                 interrupt = error
                 if run.verdict is None:
                     run.verdict = outcome_of(error, self.path, run.origin)
@@ -174,7 +172,7 @@ class Runner(Joinable):
             run.verdict = Outcome(self._work(*args, **kwargs))
         except BaseException as error:
             run.verdict = self._verdict_on(run, error)
-            if run.launch is None and isinstance(error, KeyboardInterrupt):
+            if run.launch is None and isinstance(error, INTERRUPTS):
                 run.verdict.look()
                 raise  # of an overlay: it belongs to the thread, too
 

@@ -71,9 +71,9 @@ def _close(key: object, reason: str) -> None:
 class _Exit:
     """What the main thread does between its last line and the end of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_interrupted: bool = False) -> None:
         # Whether Ctrl-C has asked everything to end. One that ended main was the first.
-        self._interrupted = _main_was_interrupted()
+        self._interrupted = is_interrupted or _main_was_interrupted()
         self._interrupted_here = False
 
     def run(self) -> None:
@@ -85,10 +85,13 @@ class _Exit:
             root._thread_has_ended()
         report_unseen()
         self._end_what_outlives_workers()
+
+    def conclude(self) -> None:
+        """Die, if Ctrl-C came; or let native threads that go on start the work they have."""
         if self._interrupted_here:
             _die_by_sigint()
         if not self._interrupted:
-            tree.closing.pop(self, None)  # native threads that go on may have work to start
+            tree.closing.pop(self, None)
 
     def _finish(self, stage: Callable[[], None]) -> bool:
         """Run a stage to its end, through one Ctrl-C; False when a second one gave up."""
@@ -189,13 +192,26 @@ _begun: Final = Claim()  # by whom the exit of this process is seen to
 after_fork_in_child(_begun.give_back)
 
 
-def _see_to_the_exit(is_interrupted: bool = False) -> None:
+def _see_to_the_exit() -> None:
+    if _begun.take(object()):
+        ending = _Exit()
+        ending.run()
+        ending.conclude()
+
+
+def _see_to_the_rest(is_in_time: bool) -> None:
+    """Of what was started after our hook; or of everything, if the hook was not called.
+
+    The last hooks are called, and the exit code is the interpreter's by now.
+    """
+    # It waits for them, before this, unless Ctrl-C has ended that.
+    waited_for = [t for t in threading.enumerate() if not t.daemon]
+    is_cut_short = any(thread is not threading.main_thread() for thread in waited_for)
     is_first = _begun.take(object())
-    ending = _Exit()
-    if is_first:
-        ending._interrupted = ending._interrupted or is_interrupted
+    ending = _Exit(is_cut_short or (is_first and is_in_time))
     if is_first or ending._present():
         ending.run()
+    _close(ending, "the program has ended")
 
 
 def install_exit_hook() -> None:
@@ -214,4 +230,4 @@ def install_exit_hook() -> None:
         register(_see_to_the_exit)
     except RuntimeError:  # the interpreter waits for native threads already
         is_in_time = False
-    atexit.register(_see_to_the_exit, is_interrupted=is_in_time)
+    atexit.register(_see_to_the_rest, is_in_time)

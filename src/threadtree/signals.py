@@ -17,7 +17,8 @@ from operator import call
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
-from . import journal
+from . import forks, journal
+from .errors import INTERRUPTS
 from .parking import FOREVER, current_waiter, deadline_after
 
 __all__ = ["DONE", "NEVER", "Derived", "Signal", "limits"]
@@ -74,7 +75,7 @@ class Signal:
         """
         reached: list[Signal] = [self]
         failures: list[BaseException] = []
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         while True:
             # Ctrl-C may come anywhere in here. Every step can be taken twice, so start again.
             try:
@@ -86,7 +87,7 @@ class Signal:
                 for signal in reached:
                     signal._run_jobs(failures)
                 break
-            except KeyboardInterrupt as error:
+            except INTERRUPTS as error:
                 interrupt = error
         for failure in failures:
             journal.error("A callback of %r raised", self, exc_info=failure)
@@ -113,7 +114,7 @@ class Signal:
             try:
                 for _ in calls:
                     pass
-            except KeyboardInterrupt:
+            except INTERRUPTS:
                 raise
             except BaseException as error:
                 failures.append(error)
@@ -311,6 +312,22 @@ class _Composite(Derived):
 
     def _ready(self) -> bool:
         return self._go or self._rule(self._sources)
+
+    def _add_wake(self, wake: Job) -> object:
+        key = super()._add_wake(wake)
+        if forks.count:
+            self._watch_again()
+        return key
+
+    def _watch_again(self) -> None:
+        """We may have been made before a fork; what our sources need is in the other process."""
+        seen: dict[int, Signal] = {id(self): self}
+        for signal in (pending := [self]):
+            for source in signal._sources:
+                source._be_watched()
+                if isinstance(source, _Composite) and id(source) not in seen:
+                    seen[id(source)] = source
+                    pending.append(source)
 
     def _detach(self) -> None:
         # Only when we are a go, or nobody knows us.

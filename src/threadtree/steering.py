@@ -20,7 +20,7 @@ from types import coroutine
 from typing import Any
 
 from .bells import Bell
-from .errors import WorkerExit
+from .errors import INTERRUPTS, WorkerExit
 from .graces import graces
 from .loop import NOTHING
 from .loops import adopt_loop
@@ -147,7 +147,7 @@ class Guest(Steering):
 
     async def _live(self, begin_work: Callable[[], Awaitable[Any]]) -> None:
         runner, run = self._runner, self._run
-        interrupt: KeyboardInterrupt | None = None
+        interrupt: BaseException | None = None
         try:
             adopt_loop()
             run.owner = threading.get_ident()
@@ -158,7 +158,7 @@ class Guest(Steering):
             raise
         except BaseException as error:
             run.verdict = runner._verdict_on(run, error)
-            if isinstance(error, KeyboardInterrupt):
+            if isinstance(error, INTERRUPTS):
                 interrupt = error
                 run.verdict.look()
         await self._end_children()

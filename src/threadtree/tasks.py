@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
-from .circles import DEAF, enter
+from .circles import FOR_THE_LOOP
 from .errors import WorkerError, WorkerExit, WorkerFailed
 from .jobs import Job, T_co
 from .loops import running_loop
@@ -219,7 +219,9 @@ class Task(Tracked[T_co]):
             if self._place is None:
                 if is_guest and self._life.outcome is None:
                     # It gets nowhere, from now on, while the thread of the loop waits by itself.
-                    enter(self, self, here, DEAF)
+                    # Not by enter(), whose lock stands above this one: as it waits for nobody else,
+                    # and nobody for it, there is no circle yet.
+                    self._life.waits_for[self] = (here, FOR_THE_LOOP)
                 self._place = (copy_context(), loop if is_guest else None)
 
     def _launch(self) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from .errors import QueueClosed, WorkerCancelled, WorkerExit
+from .forks import renew_in_child
 from .futures import Settlement
 from .origins import origin
 from .outcomes import Outcome, annotate, outcome_of
@@ -92,8 +93,14 @@ class ThreadPool:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"the size of a pool must be a whole number from 1, not {size!r}")
         self.name = name
-        self._jobs: Queue[_Job] = Queue(f"jobs of {name}")
-        self._threads = [Thread(f"{name} {number}", self._serve) for number in range(size)]
+        self._size = size
+        self._renew()
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        self._jobs: Queue[_Job] = Queue(f"jobs of {self.name}")
+        numbers = range(self._size)
+        self._threads = [Thread(f"{self.name} {number}", self._serve) for number in numbers]
         self._reserve = deque(self._threads)  # not begun yet
 
     def run(self, name: str, target: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 from . import journal
-from .parking import FOREVER, seconds
+from .parking import FOREVER, here, seconds
 from .please_stop import PLEASE_STOP
 from .queues import NO_ITEM, Queue
 from .signals import NEVER, Signal
@@ -39,8 +39,9 @@ class ThreadedQueue(Queue[T]):
 
     Nothing that was added is lost: the thread ships what is there before it ends, when the queue
     is closed, and when it is asked to end; then the queue closes. In a ``with`` block, the queue
-    is closed and shipped at the end. Raises TypeError for a slow queue that cannot be extended,
-    ValueError for sizes that are no whole numbers from 1. (From mo-threads.)
+    is closed and shipped at the end. In the child of a fork it is closed. Raises TypeError for a
+    slow queue that cannot be extended, ValueError for sizes that are no whole numbers from 1.
+    (From mo-threads.)
 
     >>> from threadtree import ThreadedQueue
     >>> slow = []
@@ -75,6 +76,13 @@ class ThreadedQueue(Queue[T]):
         self.period = 1.0 if period is None else seconds(period, "period must be")
         self.error_target = error_target
         self.thread: Thread[None] = Thread.run(f"threaded queue for {name}", self._ship_all)
+
+    def _renew(self) -> None:
+        """What was in it is shipped in the process that has forked us; here, nobody would."""
+        super()._renew()
+        if self.thread not in here.stack:
+            self.close()
+            self.pop_all()
 
     def stop(self) -> Self:
         """Close the queue, and wait until everything is shipped. Returns self."""

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 from weakref import ref
 
+from . import forks
 from .parking import deadline_after, here, seconds
 from .signals import Derived, Job
 from .timers import Timer, noting_gone
@@ -63,7 +64,8 @@ class Till(Derived):
         self._unsubscribe(key)
 
     def _be_watched(self) -> None:
-        if self._alarm is None and not self._go:
+        alarm = self._alarm
+        if (alarm is None or alarm.is_left_behind) and not self._go:
             self._alarm = _Alarm(self)
 
     def _tie(self, strongly: bool) -> Iterable[Derived]:
@@ -88,20 +90,24 @@ class Till(Derived):
 class _Alarm(Timer):
     """The timer of a Till. It knows it weakly, unless that is needed by others: then anchored."""
 
-    __slots__ = ("_maker", "_till", "anchor")
-
-    outlives_fork = True
+    __slots__ = ("_forks", "_maker", "_till", "anchor")
 
     def __init__(self, till: Till) -> None:
         self.anchor: Till | None = None
         self._till: Callable[[], Till | None] = ref(till, noting_gone())
         self._maker = till._maker
+        self._forks = forks.count
         super().__init__(till._deadline, partial(_ring, self._till))
 
     def cancel(self) -> None:
         self.anchor = None
         self._till = _nobody  # nothing is to be noted any more, when it goes
         super().cancel()
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it was armed in the process that has forked this one."""
+        return self._forks != forks.count
 
     @property
     def pending(self) -> bool:

@@ -35,8 +35,6 @@ class Timer:
 
     __slots__ = ("_callback", "deadline")
 
-    outlives_fork = False  # whether somebody may wait for it in the child of a fork, too
-
     def __init__(self, deadline: float, callback: Callable[[], object]) -> None:
         self.deadline = deadline
         self._callback: Callable[[], object] | None = callback
@@ -239,14 +237,9 @@ Gate._with_alarm = _with_alarm
 
 
 def _after_fork() -> None:
-    # The threads that most timers were for are gone, and so is the one that served them.
+    # The threads that the timers were for are gone, and so is the one that served them.
     global _thread_of_timers
-    left = _thread_of_timers
     _thread_of_timers = _TimerThread()
-    for timer in [*(entry[2] for entry in left._heap), *left._inbox]:
-        if timer.outlives_fork and timer.pending:
-            with suppress(RuntimeError):  # no threads; who looks at the time, sees it nevertheless
-                _thread_of_timers.arm(timer)
 
 
 after_fork_in_child(_after_fork)

@@ -464,6 +464,34 @@ def test_events_come_from_a_busy_worker_while_asyncio_waits():
         asyncio.run(main())
 
 
+def test_a_stream_may_be_read_in_one_loop_after_the_other():
+    async def read(number):
+        asyncio.get_running_loop().call_soon(worker.fire, "N", number)
+        return (await asyncio.wait_for(anext(stream), LIMIT)).data
+
+    with running() as worker:
+        stream = worker.events("N")
+        assert [asyncio.run(read(number)) for number in range(3)] == [0, 1, 2]
+
+
+def test_a_stream_that_several_read_gives_each_event_to_one_and_ends_for_all():
+    async def read():
+        return [event.data async for event in stream]
+
+    async def main():
+        readers = [asyncio.create_task(read()) for _ in range(3)]
+        for number in range(9):
+            worker.fire("N", number)
+            await asyncio.sleep(0)
+        worker.stop()
+        got = await asyncio.wait_for(asyncio.gather(*readers), LIMIT)
+        assert sorted(number for some in got for number in some) == list(range(9))
+
+    with running() as worker:
+        stream = worker.events("N")
+        asyncio.run(main())
+
+
 def test_events_of_a_name_that_is_no_string_are_a_type_error():
     with pytest.raises(TypeError, match="must be a string"):
         MainThread.events(3)

@@ -342,3 +342,15 @@ def test_after_a_fork_the_child_has_shells_of_its_own():
     assert Command("mine", "echo $$").join().stdout.pop() == mine
     """)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_name_of_a_file_that_is_no_utf_8_is_that_file(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    with open(path, "w") as file:
+        file.write("hello")
+    assert output(["cat", os.fsdecode(path)]) == ["hello"]
+
+
+def test_a_nul_in_a_command_is_an_error_at_once():
+    with pytest.raises(ValueError, match="NUL"):
+        Command("nul", "echo a\0b")

@@ -330,6 +330,51 @@ def native():
     assert ended.lines == ["8 16", "main has ended", "orphan", "clean daemon"]
 
 
+@pytest.mark.skipif(NO_THREADS_AT_EXIT, reason="this interpreter starts no threads any more")
+def test_l6_ctrl_c_while_a_native_thread_outlives_main_ends_what_that_has_started() -> None:
+    ended = run(
+        """
+import atexit
+main_is_over = Signal()
+threading._threading_atexits = [main_is_over.go, *threading._threading_atexits]
+atexit.register(say, "hook")
+
+def clean():
+    try:
+        wait_forever()
+    finally:
+        sleep(0.01)
+        say("clean")
+
+@lambda run: threading.Thread(target=run).start()
+def native():
+    main_is_over.wait()
+    orphan = create_worker(clean)
+    ask()
+    orphan.join()
+"""
+    )
+    assert (ended.returncode, ended.lines) == (0, ["hook", "clean"])
+
+
+def test_l6_after_the_last_stage_nothing_starts() -> None:
+    text = """
+import atexit
+def late():
+    try:
+        threadtree.Worker(print).start("started")
+    except threadtree.WorkerError as error:
+        print(error)
+atexit.register(late)
+import threadtree
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", text]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "print cannot start: the program has ended\n"
+
+
 def test_l6_a_native_thread_that_outlives_main_can_import_us() -> None:
     text = """
 import sys, threading

@@ -247,3 +247,60 @@ def check():
 
 in_child(check)
 """)
+
+
+def test_l8_what_was_to_follow_a_till_follows_in_the_parent_only():
+    check("""
+sent = []
+Till(seconds=0.02).then(lambda: sent.append(os.getpid()))
+
+def check():
+    sleep(0.05)
+    assert not sent
+    assert not live.live.keys() - {current()}
+
+in_child(check)
+while not sent:
+    sleep(0.001)
+""")
+
+
+def test_l8_queues_managers_and_pools_can_be_used_in_the_child():
+    check("""
+queue, manager, pool = Queue("queue").add(1), WorkerManager(limit=1), ThreadPool(1)
+slow = ThreadedQueue("slow", [], period=60)
+there = manager.run(wait_forever), manager.run(wait_forever)
+pool.run("first", lambda please_stop: please_stop.wait())
+pool.run("second", lambda please_stop: None)
+waits = Thread.run("waits", lambda please_stop: Queue("empty").pop())
+held, release = threading.Event(), threading.Event()
+
+def hold():
+    with queue._lock, manager._lock, slow._lock, pool._jobs._lock:
+        held.set()
+        release.wait(10)
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait(10)
+
+def check():
+    assert queue.add(2).pop_all() == [1, 2]
+    assert [task.state for task in there] == [WorkerState.CANCELLED] * 2
+    assert not list(manager) and manager.run(pow, 2, 3).get(10) == 8
+    assert pool.run("third", lambda please_stop: 3).wait(10) == 3
+    try:
+        slow.add(1)
+    except QueueClosed:
+        pass
+    else:
+        raise AssertionError("nobody would ship it")
+    pool.join()
+
+in_child(check)
+release.set()
+holder.join()
+for task in there:
+    task.cancel()
+pool.stop().join()
+""")

@@ -126,6 +126,18 @@ def test_a_program_may_put_a_worker_of_its_own_into_each_record(records):
     assert records[0].exc_info[0] is ZeroDivisionError
 
 
+def test_a_handler_that_raises_does_not_have_others_called_twice(records, monkeypatch, capsys):
+    class Strict(logging.Handler):
+        def emit(self, record):
+            raise KeyError("request")
+
+    log = logging.getLogger("threadtree")
+    monkeypatch.setattr(log, "handlers", [*log.handlers, Strict()])
+    journal.error("Once")
+    assert len(records) == 1
+    assert "KeyError: 'request'" in capsys.readouterr().err
+
+
 def test_t3_what_is_said_while_logging_is_being_imported_goes_to_stderr(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "logging", types.ModuleType("logging"))
     journal.error("A %s", "word", exc_info=ValueError("why"))
@@ -142,6 +154,7 @@ def test_nothing_is_raised_where_nothing_can_be_shown(monkeypatch, capsys):
     journal.error("This is %r", Broken())
     monkeypatch.setattr(sys, "stderr", None)
     journal.error("Nobody hears this", exc_info=ValueError())
+    assert capsys.readouterr().out == ""
 
 
 def test_a_listener_that_fails_in_a_program_that_does_not_log(monkeypatch, capsys):

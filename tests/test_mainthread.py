@@ -22,6 +22,7 @@ from threadtree import (
     get_current_worker,
     main,
     register_thread,
+    sleep,
     start_main_thread,
     stop_main_thread,
     wait_event,
@@ -137,11 +138,12 @@ with threadtree.main():
 
 
 @pytest.mark.parametrize("wait", ["join", "get", "stopped.wait"])
-def test_a_handler_that_calls_stop_main_thread_ends_a_wait_of_main(wait):
+@pytest.mark.parametrize("call", ["stop_main_thread()", "main.stop()", "main.exit()"])
+def test_a_handler_that_stops_main_ends_its_wait_and_no_exit_leaves_it(wait, call):
     ended = run(
         f"""
 from threadtree.parking import Gate
-signal.signal(signal.SIGTERM, lambda *_: say(stop_main_thread()))
+signal.signal(signal.SIGTERM, lambda *_: {call})
 Thread.run("child", lambda please_stop: please_stop.wait())
 work = async_(sleep, 60)
 sleep_of_main = Gate._opens_for_main_by
@@ -159,7 +161,7 @@ except WorkerCancelled:
 say(work.is_running())
 """
     )
-    assert (ended.returncode, ended.lines) == (0, ["[]", "True"])
+    assert (ended.returncode, ended.lines) == (0, ["True"])
 
 
 def test_stop_main_thread_is_a_signal_handler_that_ends_a_wait_of_main():
@@ -249,6 +251,16 @@ say(threading.active_count())
     assert (ended.returncode, ended.lines, ended.stderr) == (0, ["0", "1"], "")
 
 
+def test_the_watch_of_the_console_does_not_keep_the_wait_from_its_end():
+    ended = run("""
+reading, writing = os.pipe()
+os.dup2(reading, 0)
+Thread.run("last", lambda please_stop: sleep(0.01))
+say(wait_for_shutdown_signal(allow_exit=True, wait_forever=False))
+""")
+    assert (ended.returncode, ended.lines) == (0, ["0"])
+
+
 def test_the_end_of_the_console_does_not_end_the_wait():
     ended = run("""
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -298,6 +310,44 @@ def test_stop_main_thread_in_time_for_the_wait_ends_no_later_one(anew):
     assert wait_for_shutdown_signal() == 0
     MainThread.fire("NEWS", "later")
     assert wait_event("NEWS", LIMIT) == "later"
+
+
+def test_after_stop_main_thread_an_overlay_may_wait(anew):
+    stop_main_thread()
+    assert Worker(sleep).start_overlay(0.001).state is WorkerState.SUCCESS
+
+
+MEETS = {
+    "a callback": "Signal().then(meet).go()",
+    "an overlay": "Worker(meet, print_traceback=False).start_overlay()",
+    "a guest": "asyncio.run(guest())",
+}
+
+
+@pytest.mark.parametrize("code", MEETS.values(), ids=MEETS)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_of_the_system_ends_the_block_whatever_main_was_in(code, name):
+    ended = run(f"""
+import asyncio
+
+def meet():
+    signal.raise_signal(signal.{name})
+
+async def guest():
+    async def work():
+        meet()
+    Task(work).start()
+    await asyncio.sleep(10)
+
+with threadtree.main():
+    try:
+        {code}
+        say("went on")
+    finally:
+        say("left")
+""")
+    assert ended.returncode == {"SIGINT": -signal.SIGINT, "SIGTERM": 143}[name]
+    assert ended.lines == ["left"]
 
 
 def test_a_block_that_ends_in_a_listener_ends_the_wait_that_calls_it(anew):

@@ -447,6 +447,63 @@ def test_what_is_submitted_as_the_pool_closes_is_done():
     assert futures[0].result(LIMIT) == 32
 
 
+def test_a_callback_of_what_was_cancelled_but_has_a_result_may_wait():
+    begun, go_on = Flag(), Flag()
+
+    def work():
+        begun.set()
+        go_on.wait()
+        return 1
+
+    heard = []
+    with Pool(1) as pool:
+        future = pool.submit(work)
+        future.add_done_callback(lambda _: sleep(0.001))
+        future.add_done_callback(lambda _: heard.append("second"))
+        begun.wait()
+        after = pool.submit(pow, 2, 3)
+        assert not future.cancel()
+        go_on.set()
+        assert (future.result(LIMIT), after.result(LIMIT)) == (1, 8)
+        assert pool.submit(int).result(LIMIT) == 0
+    assert heard == ["second"]
+
+
+def test_a_callback_of_what_was_cancelled_is_called_without_the_lock_of_the_future():
+    states = []
+    with Pool(1) as pool:
+        future = pool.submit(wait_forever)
+        future.add_done_callback(lambda f: in_threads(lambda: states.append(f.cancelled())))
+        while not future.running():
+            time.sleep(0)
+        future.cancel()
+    assert states == [True]
+    assert future.cancelled()
+
+
+def test_without_threads_because_of_a_shutdown_submit_raises_and_nothing_is_queued():
+    done, go_on = [], Flag()
+
+    def slow():
+        try:
+            wait_forever()
+        finally:
+            go_on.wait()
+
+    pool, worker = Pool(1), Worker(slow).start()
+    in_a_wait(worker)
+    ending = threading.Thread(target=threadtree.shutdown)
+    ending.start()
+    worker.please_stop.wait()
+    with pytest.raises(RuntimeError, match="shutting down"):
+        pool.submit(done.append, "refused")
+    go_on.set()
+    ending.join()
+    pool.submit(done.append, "taken").result(LIMIT)
+    pool.shutdown()
+    assert done == ["taken"]
+
+
 def test_errors_that_nobody_looks_at_are_logged_once(caplog):
     with caplog.at_level(logging.ERROR, "threadtree"), Pool(1) as pool:
         concurrent.futures.wait([pool.submit(boom)])

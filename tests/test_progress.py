@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pty
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import threadtree
 from tests.helpers import LIMIT, Flag, hectic_switching, in_threads
 from threadtree import Task, Worker, WorkerManager, get_current_worker, node, progress, sleep
+from threadtree.redirects import following_handlers
 
 pyte = pytest.importorskip("pyte")
 rich_console = pytest.importorskip("rich.console")
@@ -226,6 +228,18 @@ def test_what_the_program_prints_and_logs_meanwhile_is_not_lost():
         assert f"printed {step}" in said
         assert f"logged {step}" in said
     assert said[-1].startswith("worker  SUCCESS")
+
+
+def test_a_handler_that_was_moved_off_the_threads_that_log_writes_above_the_picture():
+    log, handler = logging.getLogger("moved"), logging.StreamHandler(sys.stderr)
+    log.addHandler(handler)
+    try:
+        with threadtree.logs.move_off_threads(log):
+            with following_handlers():
+                assert handler.stream is not sys.stderr
+            assert handler.stream is sys.stderr
+    finally:
+        log.removeHandler(handler)
 
 
 def test_l6_ctrl_c_leaves_the_terminal_as_it_was_and_a_true_picture():

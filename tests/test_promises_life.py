@@ -14,6 +14,7 @@ from threadtree import (
     DeadlockError,
     Signal,
     Task,
+    Thread,
     Till,
     Worker,
     WorkerCancelled,
@@ -499,8 +500,11 @@ def test_l3_a_guest_does_not_wait_for_a_child_whose_start_has_failed(failing_sta
     asyncio.run(main())
 
 
-def test_l4_who_joins_a_restart_that_fails_goes_on(failing_start):
-    worker = Worker(lambda: 1, name="victim", parent=False).start().join()
+@pytest.mark.parametrize("runs", [0, 1])
+def test_l4_who_joins_a_start_that_fails_goes_on(failing_start, runs):
+    worker = Worker(lambda: 1, name="victim", parent=False)
+    for _ in range(runs):
+        worker.start().join()
     joiners = []
 
     def join():
@@ -512,7 +516,7 @@ def test_l4_who_joins_a_restart_that_fails_goes_on(failing_start):
     assert joiners[0].get(LIMIT) is worker
     with pytest.raises(WorkerCancelled):
         joiners[1].get(LIMIT)
-    assert worker.get() == 1  # as before
+    assert worker.state is (WorkerState.SUCCESS if runs else WorkerState.PENDING)  # as before
     assert worker.start().get(LIMIT) == 1
 
 
@@ -871,3 +875,30 @@ def test_r3_an_overlay_of_main_that_waits_for_who_calls_main_raises():
     assert any(isinstance(error, DeadlockError) for error in errors)
     current_main.update()
     caller.stop().join(LIMIT)
+
+
+def test_l2_an_overlay_that_begins_after_a_thread_was_asked_is_its_clean_up():
+    def task(please_stop):
+        please_stop.wait()
+        return Worker(sleep, parent=False).start_overlay(0.001).state
+
+    assert Thread.run("asked", task).stop().join(LIMIT) is WorkerState.SUCCESS
+
+
+def test_r3_who_was_asked_to_end_is_in_no_circle():
+    """It waits for the worker beneath the overlay, but is about to leave that wait."""
+
+    def overlay(beneath):
+        other = Worker(beneath.get, parent=False).start()
+        in_a_wait(other)
+        return other.stop().join().state
+
+    worker = Worker(lambda: Worker(overlay).start_overlay(current()).result, parent=False)
+    assert worker.start().get(LIMIT) is WorkerState.CANCELLED
+
+
+def test_r3_a_block_ends_whose_worker_waits_for_its_owner():
+    owner = current()
+    with Worker(owner.get, parent=False) as worker:
+        in_a_wait(worker)
+    assert worker.state is WorkerState.CANCELLED

@@ -36,6 +36,7 @@ from threadtree import (
     WorkerError,
     WorkerExit,
     WorkerFailed,
+    WorkerManager,
     WorkerState,
     active_worker,
     as_completed,
@@ -52,6 +53,7 @@ from threadtree import (
     wait_forever,
     wait_thread,
 )
+from threadtree.node import tree as tree_of_all
 
 from .bytecodes import at_each_bytecode
 
@@ -771,6 +773,45 @@ def test_r3_blocking_a_loop_for_its_own_guest_raises(block, has_begun):
         await task.stopped
         assert block(task) is task if block is Task.join else True
 
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_r3_who_awaits_a_guest_leaves_it_the_loop(in_thread):
+    async def inner():
+        await asyncio.sleep(0)
+        return 1
+
+    async def outer():
+        async with WorkerManager() as tasks:
+            several = [tasks.run(inner) for _ in range(2)]
+        thread = Task(lambda: several[0].get(), thread=True).start()
+        return await Task(inner).start() + await several[1] + await thread
+
+    async def main():
+        return await Task(outer).start()
+
+    if in_thread:
+        assert Task(outer, thread=True).start().get(LIMIT) == 3
+    else:
+        assert asyncio.run(main()) == 3
+
+
+def test_r3_a_guest_is_placed_without_a_lock_in_the_wrong_order(monkeypatch):
+    class Entering:
+        def __enter__(self):
+            assert not tree_of_all.lock._is_owned()
+
+        def __exit__(self, *args):
+            pass
+
+    async def main():
+        guest = Task(asyncio.sleep(0)).start()
+        await guest
+        with pytest.raises(DeadlockError):
+            Task(asyncio.sleep(0)).start().get()
+
+    monkeypatch.setattr("threadtree.circles._entering", Entering())
     asyncio.run(main())
 
 

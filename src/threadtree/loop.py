@@ -153,6 +153,12 @@ class EventLoop(Addressee):
     def _is_leaving(self) -> bool:
         return self._stop_is_queued(self._life)
 
+    def _leave_waits(self, run: Run) -> None:
+        """WorkerExit is about to be raised out of all of them: they take part in no circle."""
+        for entry in run.waits_for.copy():
+            if entry is not self:  # which stands for the loop that a guest needs, in clean-up too
+                run.waits_for.pop(entry, None)
+
     def _attend(self, run: Run) -> None:
         """We were asked to end. Has a stop overtaken the queue; is the grace over?"""
         if run.overtaking and run.stop_event is not None:
@@ -160,6 +166,7 @@ class EventLoop(Addressee):
                 self._reject_kept(run.mailbox, event)
             run.overtaking = False  # last: after a Ctrl-C it goes on with the rest
         if monotonic() >= run.told_at:
+            self._leave_waits(run)
             run.exit_raised = True
             raise WorkerExit
 
@@ -237,6 +244,7 @@ class EventLoop(Addressee):
         if isinstance(event, StopEvent) and event.thread is not run.thread:
             return  # meant for a start that failed
         if not run.exit_raised:
+            self._leave_waits(run)  # first: until then, it is the queued stop by which we leave
             run.exit_raised = True
             run.paused = False  # clean-up code may wait, and nobody might resume it
             Node._request_stop(self, now=False)  # for a STOP_THREAD that was fired by hand

@@ -160,8 +160,8 @@ class PoolFuture(Future[T]):
         with self._condition:
             self._state = "CANCELLED"
             self._condition.notify_all()
-        self._invoke_callbacks()  # type: ignore[attr-defined]  # not under the lock: they may wait
         self.set_running_or_notify_cancel()
+        self._invoke_callbacks()  # type: ignore[attr-defined]  # not under the lock: they may wait
 
 
 class _Ended:

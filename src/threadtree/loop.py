@@ -144,8 +144,10 @@ class EventLoop(Addressee):
             run.mailbox.rest(min(deadline, run.told_at))
         self._hold()
 
-    # What to wait for when a stop is queued: WorkerExit is raised when its turn comes.
-    _stop_is_handled: Condition = NOTHING
+    @property
+    def _stop_is_handled(self) -> Condition:
+        """What to wait for when a stop is queued: WorkerExit is raised when its turn comes."""
+        return NOTHING
 
     def _stop_is_queued(self, run: Run) -> bool:
         return bool(run.please_stop) and not run.exit_raised

@@ -59,7 +59,6 @@ class Root(Worker[Any]):
         self.bell: Bell | None = None  # of the asyncio loop that was the last to adopt the thread
         # The stops that were posted, and those of them that were handled until somebody looks.
         self._stops: dict[Event, None] = {}  # single operations
-        self._stop_is_handled = _NoStop(self)
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Nothing: the thread runs already. Returns self."""
@@ -91,6 +90,10 @@ class Root(Worker[Any]):
     def _stop_children(self) -> None:
         for child in reversed(self._children.copy()):
             child._ask()
+
+    @property
+    def _stop_is_handled(self) -> Condition:
+        return _NoStop(self)
 
     def _is_leaving(self) -> bool:
         return False  # only its own thread knows, and only one wait is ended

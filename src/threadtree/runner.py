@@ -128,6 +128,8 @@ class Runner(Joinable):
             self._close_mailbox(run)
         run.outcome = Cancelled(self.path)  # some may have seen it run, and wait for its end
         run.state = run.outcome.state
+        if tree.watchers:
+            tree.tell_watchers(self, run)
         run.stopped.go()
 
     # -- the thread ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from . import journal
 from .parking import FOREVER, here, seconds
 from .please_stop import PLEASE_STOP
 from .queues import NO_ITEM, Queue
-from .signals import NEVER, Signal
+from .signals import DONE, NEVER, Signal
 from .threads import Thread
 
 __all__ = ["ThreadedQueue"]
@@ -80,8 +80,8 @@ class ThreadedQueue(Queue[T]):
     def _renew(self) -> None:
         """What was in it is shipped in the process that has forked us; here, nobody would."""
         super()._renew()
-        if self.thread not in here.stack:
-            self.close()
+        if getattr(self, "thread", None) not in here.stack:
+            self._is_closed, self.closed = True, DONE  # without telling anyone
             self.pop_all()
 
     def stop(self) -> Self:

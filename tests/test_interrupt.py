@@ -539,7 +539,7 @@ def test_e1_events_for_main_arrive_once_and_in_order_in_a_storm_without_mercy() 
     with hearing(["N", "LAST"]) as heard, running(fire), Alarm(storm.strike) as alarm:
         alarm.ring_every(0.001)
         while storm(lambda: wait_event("LAST")):
-            if storm.strikes == 200:
+            if storm.strikes >= 200:  # it may have struck twice since we looked
                 enough.go()
         alarm.ring_every(0)
         numbers = [event.data for event in heard]

@@ -429,7 +429,7 @@ def test_everything_that_is_submitted_is_done_or_refused():
 
 def test_what_is_submitted_as_the_pool_closes_is_done():
     """The one thread has found no work; then there is some; and then the pool is closed."""
-    pool, futures = Pool(1), []
+    pool, futures, closes = Pool(1), [], Flag()
 
     class Work(collections.deque):
         def popleft(self):
@@ -439,10 +439,12 @@ def test_what_is_submitted_as_the_pool_closes_is_done():
                 if not futures:
                     futures.append(pool.submit(pow, 2, 5))
                     pool.shutdown(wait=False)
+                    closes.set()
                 raise
 
     pool._core._work = Work()
     pool.submit(int).result(LIMIT)
+    closes.wait()
     pool.shutdown()
     assert futures[0].result(LIMIT) == 32
 

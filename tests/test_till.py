@@ -286,6 +286,9 @@ def test_a_wait_that_ended_early_leaves_no_timer():
     given, till = Signal(), Till(seconds=FAR)
     thread = Thread.run("waits", lambda please_stop: (given | till).wait())
     in_a_wait(thread)
+    taken_in = Signal()
+    timers.Timer(monotonic(), taken_in.go)  # when this has come, what came before is in the heap
+    assert taken_in.wait(LIMIT)
     assert armed() != []
     given.go()
     thread.join(LIMIT)

@@ -98,8 +98,10 @@ def test_l7_others_can_talk_to_it_and_a_stop_ends_its_wait_and_its_children(kind
         return child.join(LIMIT).state
 
     me = Defer()
-    threading.Thread(target=lambda: me.get(LIMIT).stop()).start()
+    stopper = threading.Thread(target=lambda: me.get(LIMIT).stop())
+    stopper.start()
     assert call_in(kind, wait) is WorkerState.CANCELLED
+    stopper.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -267,7 +267,12 @@ while not sent:
 
 def test_l8_queues_managers_and_pools_can_be_used_in_the_child():
     check("""
-queue, manager, pool = Queue("queue").add(1), WorkerManager(limit=1), ThreadPool(1)
+class Equal(Queue):
+    def __eq__(self, other):
+        return True
+
+queue, manager, pool = Equal("queue").add(1), WorkerManager(limit=1), ThreadPool(1)
+others = [Equal("other") for _ in range(3)]
 slow = ThreadedQueue("slow", [], period=60)
 there = manager.run(wait_forever), manager.run(wait_forever)
 pool.run("first", lambda please_stop: please_stop.wait())

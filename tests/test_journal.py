@@ -145,6 +145,24 @@ def test_t3_what_is_said_while_logging_is_being_imported_goes_to_stderr(monkeypa
     assert capsys.readouterr().err == "A word\nValueError: why\n"
 
 
+def test_r1_what_cannot_be_shown_does_not_hide_the_error(monkeypatch, capsys):
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    monkeypatch.setitem(sys.modules, "logging", None)
+    journal.error("A callback of %r raised", Broken(), exc_info=ValueError("why"))
+    assert capsys.readouterr().err == "A callback of %r raised\nValueError: why\n"
+
+
+def test_a_logger_that_cannot_be_had_is_no_error(monkeypatch, capsys):
+    broken = types.SimpleNamespace(getLogger=lambda name: 1 / 0)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "logging", broken)
+        journal.error("Said all the same")
+    assert "Said all the same\n" in capsys.readouterr().err
+
+
 def test_nothing_is_raised_where_nothing_can_be_shown(monkeypatch, capsys):
     class Broken:
         def __repr__(self):

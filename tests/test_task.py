@@ -815,6 +815,16 @@ def test_r3_a_guest_is_placed_without_a_lock_in_the_wrong_order(monkeypatch):
     asyncio.run(main())
 
 
+def test_one_whose_start_was_refused_was_never_started():
+    parent = Worker(wait_forever, parent=False).start()
+    task = Task(int, parent=parent)
+    parent.stop().join(LIMIT)
+    with pytest.raises(WorkerError, match="its parent has ended"):
+        task.start()
+    with pytest.raises(WorkerError, match="never started"):
+        task.get()
+
+
 def test_r3_a_guest_that_blocks_its_loop_for_another_raises():
     async def main():
         async def outer():

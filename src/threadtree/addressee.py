@@ -167,7 +167,7 @@ class Addressee(Node):
         run.attention = True
         # Last, so that code that has seen the signal meets the exit at its next checkpoint.
         run.please_stop.go()
-        run.mailbox.wake()  # a wait that sleeps through events; who rings for them is not heard
+        run.mailbox.wake()  # also who sleeps through events, and does not hear what rings for them
 
     # -- listening --------------------------------------------------------------------------
 

@@ -63,18 +63,17 @@ class EventStream:
         if self._bell is None or not self._bell.is_of(loop):
             self._bell = Bell(loop, partial(_look, ref(self)), copy_context())
         key = self._run.stopped._subscribe(self._ring)
-        news = None
         try:
             while not self._events:
                 self._news.append(news := loop.create_future())
-                if self._run.stopped and not self._events:  # all that it dispatched is here by now
-                    raise StopAsyncIteration
-                if not self._events:
-                    await news
-                self._news.remove(news)
+                try:
+                    if self._run.stopped and not self._events:  # all it dispatched is here by now
+                        raise StopAsyncIteration
+                    if not self._events:
+                        await news
+                finally:
+                    self._news.remove(news)
         finally:
-            if news in self._news:
-                self._news.remove(news)
             self._run.stopped._unsubscribe(key)
         return self._events.popleft()
 

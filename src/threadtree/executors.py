@@ -144,16 +144,17 @@ class PoolFuture(Future[T]):
         except WorkerExit:
             self._end_cancelled()
         except BaseException as error:
-            self._exit_raised = True
             self._failure = Failure(error, thread.path, self._origin)
             self.set_exception(error)
         else:
-            self._exit_raised = True  # it is over: what follows may wait, such as callbacks
             self.set_result(result)
 
     def _call_in(self, thread: _PoolThread) -> T:
         active_worker.set(thread)
-        return self._call()
+        try:
+            return self._call()
+        finally:
+            self._exit_raised = True  # it is over: what follows may wait, such as callbacks
 
     def _end_cancelled(self) -> None:
         """Be cancelled although it runs, which the standard future has no way to say."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 __all__ = ["after_fork_in_child", "count", "renew_in_child"]
 
@@ -20,21 +21,25 @@ def after_fork_in_child(renew: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=renew)
 
 
-_things: WeakSet[Any] = WeakSet()
-_registered: dict[None, object] = {}
+# What is to be renewed, by its id, as programs may define __eq__. Entries come and go by single
+# operations of a dict, each with its object; read through .copy().
+_things: dict[int, ref[Any]] = {}
+_registered: dict[None, object] = {}  # setdefault() decides who registers the hook
 
 
 def renew_in_child(thing: Any) -> None:
     """Call ``thing._renew()`` in every forked child, as long as it lives; after all else."""
-    _things.add(thing)
+    key = id(thing)
+    _things[key] = ref(thing, partial(_things.pop, key))
     mine = object()
     if _registered.setdefault(None, mine) is mine:
         after_fork_in_child(_renew_things)
 
 
 def _renew_things() -> None:
-    for thing in list(_things):
-        thing._renew()
+    for thing in [link() for link in _things.copy().values()]:
+        if thing is not None:
+            thing._renew()
 
 
 def _count() -> None:

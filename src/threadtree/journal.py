@@ -57,9 +57,9 @@ def _say(
         if level != "debug":
             _print(message, args, what)
         return
-    log = getattr(logging.getLogger("threadtree"), level)
     path = worker or whereabouts()
     try:
+        log = getattr(logging.getLogger("threadtree"), level)
         try:
             log(message, *args, exc_info=what, extra={"worker": path}, stacklevel=3)
         except KeyError as refusal:
@@ -76,11 +76,15 @@ def _print(message: str, args: tuple[object, ...], what: _What | None) -> None:
     if sys.stderr is None:
         return
     try:
+        message %= args
+    except Exception:  # of a __repr__: then without what it should have shown
+        pass
+    try:
         with _printing:
-            print(message % args, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
             if what is not None:
                 sys.__excepthook__(*what)
-    except Exception:  # stderr is closed, or what it is to show cannot be shown
+    except Exception:  # stderr is closed, or full: nobody is left to be told
         pass
 
 

@@ -153,6 +153,7 @@ class EventLoop(Addressee):
         return bool(run.please_stop) and not run.exit_raised
 
     def _is_leaving(self) -> bool:
+        """Whether a stop has come that ends our present waits. Any thread."""
         return self._stop_is_queued(self._life)
 
     def _leave_waits(self, run: Run) -> None:

@@ -328,10 +328,6 @@ class Node:
             self._life.seats_closed = True
             return True
 
-    def _is_leaving(self) -> bool:
-        """Whether a stop has come that ends its present waits. Any thread."""
-        return False
-
     def is_daemon(self) -> bool:
         """Whether its parent's end, or the program's, does not wait for this one."""
         return False

@@ -56,7 +56,8 @@ class Root(Worker[Any]):
         run.thread = thread
         run.owner = thread.ident
         run.state = WorkerState.RUNNING
-        self.bell: Bell | None = None  # of the asyncio loop that was the last to adopt the thread
+        # Of the asyncio loop that was the last to adopt the thread, which alone reads it.
+        self.bell: Bell | None = None
         # The stops that were posted, and those of them that were handled until somebody looks.
         self._stops: dict[Event, None] = {}  # single operations
 

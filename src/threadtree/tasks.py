@@ -326,7 +326,9 @@ class Task(Tracked[T_co]):
         return super()._outcome_by(deadline, till)
 
     def _will_end(self, run: Run) -> bool:
-        return self._place is not None or super()._will_end(run)
+        # In a manager, one that is placed begins in its turn, or is given up.
+        waits_its_turn = self._manager is not None and self._place is not None
+        return waits_its_turn or super()._will_end(run)
 
     def join(self, timeout: float | None = None) -> Self:
         """Wait for the end, without handling events. As :meth:`Worker.join`."""

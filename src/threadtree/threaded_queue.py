@@ -80,7 +80,7 @@ class ThreadedQueue(Queue[T]):
     def _renew(self) -> None:
         """What was in it is shipped in the process that has forked us; here, nobody would."""
         super()._renew()
-        if getattr(self, "thread", None) not in here.stack:
+        if getattr(self, "thread", None) not in here.stack:  # which it may not have got yet
             self._is_closed, self.closed = True, DONE  # without telling anyone
             self.pop_all()
 

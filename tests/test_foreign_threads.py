@@ -102,6 +102,7 @@ def test_l7_others_can_talk_to_it_and_a_stop_ends_its_wait_and_its_children(kind
     stopper.start()
     assert call_in(kind, wait) is WorkerState.CANCELLED
     stopper.join()
+    assert me.get().stopped.wait(LIMIT)  # a raw thread cannot be joined
 
 
 @pytest.mark.parametrize("kind", KINDS)

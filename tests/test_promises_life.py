@@ -479,9 +479,9 @@ def test_l3_a_parent_does_not_wait_for_a_child_whose_start_has_failed(failing_st
 
 def test_l3_a_guest_does_not_wait_for_a_child_whose_start_has_failed(failing_start):
     async def main():
-        guest = Task(asyncio.sleep(0), parent=False, name="guest").start()
-        child = Worker(name="victim", parent=guest)
         ending, go_on = asyncio.Event(), Flag()
+        guest = Task(ending.wait(), parent=False, name="guest").start()
+        child = Worker(name="victim", parent=guest)
         loop = asyncio.get_running_loop()
 
         def wait_for_the_end():

@@ -281,7 +281,7 @@ waits = Thread.run("waits", lambda please_stop: Queue("empty").pop())
 held, release = threading.Event(), threading.Event()
 
 def hold():
-    with queue._lock, manager._lock, slow._lock, pool._jobs._lock:
+    with queue._lock, manager._turns.lock, slow._lock, pool._jobs._lock:
         held.set()
         release.wait(10)
 

@@ -259,12 +259,14 @@ def test_l3_children_are_told_all_at_once_and_newest_first():
         for number in range(10):
             worker = create_worker(child, number)
             worker.please_stop.then(lambda number=number: told.append(number))
+        all_there.set()
         wait_forever()
 
+    all_there = Flag()
     worker = Worker(task, parent=False).start()
+    all_there.wait()
     began = time.monotonic()
-    worker.later(worker.stop)
-    worker.join()
+    worker.stop().join()
     assert time.monotonic() - began < 0.9
     assert told == list(reversed(range(10)))
 

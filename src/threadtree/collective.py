@@ -10,6 +10,7 @@ from . import gathering
 from .outcomes import Failure
 from .parking import FOREVER
 from .tasks import Task
+from .turns import Turns
 
 __all__ = ["Collective"]
 
@@ -35,20 +36,20 @@ class Block:
 class Collective:
     """The tasks of a manager that have not ended. The base of WorkerManager; use that."""
 
-    _places: dict[Task[Any], Any]  # written under the lock of the manager; read through .copy()
+    _turns: Turns
     _block: Block | None  # written by who enters and leaves the block
 
     def __iter__(self) -> Iterator[Task[Any]]:
-        return iter(self._places.copy())
+        return iter(self._turns.places.copy())
 
     def __reversed__(self) -> Iterator[Task[Any]]:
         return iter(list(self)[::-1])
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._turns.places)
 
     def __contains__(self, task: object) -> bool:
-        return task in self._places
+        return task in self._turns.places
 
     def __bool__(self) -> bool:
         return True

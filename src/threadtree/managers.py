@@ -1,14 +1,7 @@
-"""WorkerManager: tasks that belong together: in groups, one at a time, so many at a time.
-
-A task comes in, waits until those have ended whose place it takes, then in the line for a free
-place, if there is a limit, and starts. What is said about it stands in one dict: where on this way
-each task is that has not ended.
-"""
+"""WorkerManager: tasks that belong together: in groups, one at a time, so many at a time."""
 
 from __future__ import annotations
 
-import enum
-import threading
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -19,20 +12,18 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from functools import partial, reduce
-from operator import and_
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from . import gathering, journal
 from .collective import Collective
-from .forks import renew_in_child
 from .jobs import Job
 from .messages import Host
 from .node import ask_all
 from .outcomes import Failure
 from .parking import deadline_after
-from .signals import DONE
 from .tasks import Task, innermost, parent_of
+from .turns import Place, Turns
 
 __all__ = ["Policy", "WorkerManager"]
 
@@ -40,14 +31,6 @@ __all__ = ["Policy", "WorkerManager"]
 T = TypeVar("T")
 Policy: TypeAlias = Literal["replace", "wait", "skip", "latest"]
 _POLICIES: Final = ("replace", "wait", "skip", "latest")
-
-
-class _Place(enum.Enum):
-    """Where a task is that has not ended."""
-
-    BEHIND = "others of its group are to end first"
-    IN_LINE = "there are as many as may be"
-    STARTED = "it runs"
 
 
 class WorkerManager(Collective):
@@ -85,28 +68,15 @@ class WorkerManager(Collective):
         if on_error is not None and not callable(on_error):
             raise TypeError(f"on_error must be callable, not {on_error!r}")
         self.node = node
-        self.limit = limit
         self._on_error = on_error
         self._parent = parent_of(parent, node)
-        # Guards all that follows. Re-entrant, as a finalizer may run tasks. The outermost lock:
-        # that of the tree is taken inside. Nothing is waited for, started or told while it is held.
-        self._lock = threading.RLock()
-        self._places: dict[Task[Any], _Place] = {}
-        self._line: deque[Task[Any]] = deque()  # those IN_LINE, in their order
-        self._started: set[Task[Any]] = set()  # those STARTED
+        self._turns = Turns(limit)
         self._block = None
-        renew_in_child(self)
 
-    def _renew(self) -> None:
-        """Forget the tasks whose threads are in another process."""
-        self._lock = threading.RLock()
-        for task in self._places.copy():
-            if self._places[task] is not _Place.STARTED:
-                task._life.vanish(task.path)
-            if task.is_finished:
-                self._places.pop(task)
-                self._started.discard(task)
-        self._line.clear()
+    @property
+    def limit(self) -> int | None:
+        """How many tasks run at a time, if there is a limit."""
+        return self._turns.limit
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -186,17 +156,17 @@ class WorkerManager(Collective):
 
         Without ``start``, its turn does not come before it is placed and ``_admit_in_turn``.
         """
-        with self._lock:
-            those = self._places if policy else ()
+        turns = self._turns
+        with turns.lock:
+            those = turns.places if policy else ()
             rivals = [other for other in those if is_rival(other) and not other.is_finished]
             if policy == "skip" and rivals:
                 return rivals[0]
             task = make()
             if start:
                 task._be_placed()
-            task._before = reduce(and_, [rival.stopped for rival in rivals], DONE)
             task._belong_to(self, reports=self._on_error is None and self._block is None)
-            self._places[task] = _Place.BEHIND
+            turns.come_in(task, rivals)
             task.stopped._subscribe(partial(self._leave, task))  # at once, if it has ended
             ousted = [old for old in rivals if self._gives_way(old, policy)]
             for old in ousted:
@@ -208,73 +178,53 @@ class WorkerManager(Collective):
         if block is not None and block.failures:
             return task.cancel()
         if start:
-            self._admit_in_turn(task)
-        return task
-
-    def _admit_in_turn(self, task: Task[Any]) -> None:
-        """Admit it when those have ended that are to end first."""
-        if task._before:
             self._admit(task)
-        else:
-            task._before.then(partial(self._admit, task, later=True))
+        return task
 
     def _parent_of_tasks(self) -> Job[Any] | None:
         return self._parent
 
     def _gives_way(self, old: Task[Any], policy: Policy | None) -> bool:
-        has_begun = self._places[old] is _Place.STARTED
+        has_begun = self._turns.places[old] is Place.STARTED
         return policy == "replace" or (policy == "latest" and not has_begun)
 
-    def _admit(self, task: Task[Any], later: bool = False) -> None:
-        """Those that were before it have ended."""
-        with self._lock:
-            if self._places.get(task) is not _Place.BEHIND:
-                return  # it was cancelled meanwhile
-            is_free = self._has_room()
-            if is_free:
-                self._is_to_start(task)
-            else:
-                self._places[task] = _Place.IN_LINE
-                self._line.append(task)
-        if is_free and later:
-            task._launch_or_give_up()
-        elif is_free:
-            try:
-                task._launch()
-            except BaseException as error:
-                task._give_up(error)
-                raise
-
-    def _has_room(self) -> bool:
-        return self.limit is None or len(self._started) < self.limit
-
-    def _is_to_start(self, task: Task[Any]) -> None:
-        self._places[task] = _Place.STARTED
-        self._started.add(task)
+    def _admit(self, task: Task[Any]) -> None:
+        """It has been placed: its turn may come."""
+        with self._turns.lock:
+            if not self._turns.has_come(task):
+                return
+        try:
+            task._launch()
+        except BaseException as error:
+            task._give_up(error)
+            raise
 
     def _leave(self, task: Task[Any]) -> None:
         """It has ended. On the thread that ended it."""
-        with self._lock:
-            if self._places.pop(task, None) is _Place.IN_LINE:
-                self._line.remove(task)
-            self._started.discard(task)
-            admitted = []
-            while self._line and self._has_room():
-                admitted.append(self._line.popleft())
-                self._is_to_start(admitted[-1])
-        for other in admitted:
-            other._launch_or_give_up()
+        with self._turns.lock:
+            admitted = self._turns.end(task)
+        self._launch_all(deque(admitted))
+
+    def _launch_all(self, admitted: deque[Task[Any]]) -> None:
+        try:
+            while admitted:
+                task = admitted.popleft()
+                try:
+                    task._launch()
+                except Exception as error:
+                    with self._turns.lock:  # it passes its turn on here: no recursion when it ends
+                        admitted.extend(self._turns.pass_on(task))
+                    task._give_up_for(error)
+        except BaseException:
+            self._launch_all(admitted)  # Ctrl-C: the others have their turn all the same
+            raise
 
     def _let_in(self, task: Task[Any]) -> None:
         """Somebody is about to wait for this one. If both are ours, it must not stay in line."""
-        with self._lock:
-            waiter: Any = innermost()
-            if self._places.get(task) is not _Place.IN_LINE:
+        waiter = innermost()
+        with self._turns.lock:
+            if not self._turns.let_in(task, waiter):
                 return
-            if self._places.get(waiter) is not _Place.STARTED:
-                return
-            self._line.remove(task)
-            self._is_to_start(task)
         journal.debug(
             "%s waits for %s: one more than the limit of %d runs",
             *(waiter.path, task.path, self.limit),
@@ -287,7 +237,7 @@ class WorkerManager(Collective):
         if self._on_error is not None:
             self._on_error(failure.look())
             return
-        with self._lock:
+        with self._turns.lock:
             if self._block is None:
                 return
             self._block.failures.append(failure)

@@ -26,7 +26,7 @@ from .parking import FOREVER, deadline_after, seconds
 from .pool import active_worker, current
 from .run import Run
 from .runner import Runner
-from .signals import DONE, NEVER, Signal
+from .signals import NEVER, Signal
 from .timers import Timer
 from .tracked import Tracked
 from .works import Work
@@ -144,7 +144,6 @@ class Task(Tracked[T_co]):
         self._late: TimeoutError | None = None  # written by the timer's thread before it asks
         self._manager: WorkerManager | None = None
         self._replaced = False  # by the manager, before it asks
-        self._before = DONE  # goes when those have ended that are to end first; by the manager
         # Where, and in which context, it is to run: written by who starts it, before it may.
         self._place: tuple[Context, AbstractEventLoop | None] | None = None
         self._origin = origin()
@@ -240,9 +239,12 @@ class Task(Tracked[T_co]):
         try:
             self._launch()
         except Exception as error:
-            self._give_up(error)
-            if not isinstance(error, WorkerError):  # an end of the parent is no news
-                self._log_error("Task %s could not begin", error)
+            self._give_up_for(error)
+
+    def _give_up_for(self, error: Exception) -> None:
+        self._give_up(error)
+        if not isinstance(error, WorkerError):  # an end of the parent is no news
+            self._log_error("Task %s could not begin", error)
 
     def _start_as_guest(self, context: Context) -> None:
         from .steering import Guest  # with asyncio, which runs already

@@ -86,7 +86,7 @@ class WorkerManager(_WorkerManager):
         for worker in self:
             if worker._place is None:
                 worker._be_placed()
-                self._admit_in_turn(worker)
+                self._admit(worker)
 
     def cancel_group(  # type: ignore[override]  # the node comes first here
         self, node: DOMNode, group: str

@@ -357,6 +357,26 @@ def native():
     assert (ended.returncode, ended.lines) == (0, ["hook", "clean"])
 
 
+def output_of(text: str) -> str:
+    """What a program prints that imports us when it wants to; it must end well."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", text]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_l6_an_exit_at_which_all_is_well_imports_nothing() -> None:
+    text = """
+import atexit, sys
+atexit.register(lambda: print(sorted(set(sys.modules) - there)))  # after all of ours
+import threadtree
+threadtree.async_(len, ()).get()
+there = set(sys.modules)
+"""
+    assert output_of(text) == "[]\n"
+
+
 def test_l6_after_the_last_stage_nothing_starts() -> None:
     text = """
 import atexit
@@ -368,11 +388,7 @@ def late():
 atexit.register(late)
 import threadtree
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", text]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "print cannot start: the program has ended\n"
+    assert output_of(text) == "print cannot start: the program has ended\n"
 
 
 def test_l6_a_native_thread_that_outlives_main_can_import_us() -> None:
@@ -389,10 +405,7 @@ def native():
         print(None)
 threading.Thread(target=native).start()
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", text]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "started\nNone\n")
+    assert output_of(text) == "started\nNone\n"
 
 
 def test_l6_a_wait_in_an_atexit_hook_loses_no_event() -> None:

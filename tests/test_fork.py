@@ -12,6 +12,8 @@ from .programs import run
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
 PRELUDE = """
+from contextlib import ExitStack, contextmanager
+
 from threadtree.node import tree as live
 
 def in_child(check):
@@ -23,6 +25,23 @@ def in_child(check):
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 7, status
     print("the child was right")
+
+@contextmanager
+def held(*locks):
+    "Another thread has these locks, as it may at any fork."
+    taken, release = threading.Event(), threading.Event()
+    def hold():
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            taken.set()
+            release.wait(10)
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait(10)
+    yield
+    release.set()
+    holder.join()
 """
 
 
@@ -80,25 +99,11 @@ worker.stop().join()
 
 def test_l8_a_lock_that_was_held_elsewhere_at_the_fork_does_not_hang_the_child():
     check("""
-from contextlib import ExitStack
-
 kinds = type(threading.Lock()), type(threading.RLock())
 modules = [module for name, module in sys.modules.items() if name.startswith("threadtree")]
 values = [value for holder in (*modules, live) for value in vars(holder).values()]
 locks = {id(value): value for value in values if isinstance(value, kinds)}.values()
 assert live.lock in locks and len(locks) > 2
-held, release = threading.Event(), threading.Event()
-
-def hold():
-    with ExitStack() as stack:
-        for lock in locks:
-            stack.enter_context(lock)
-        held.set()
-        release.wait(10)
-
-holder = threading.Thread(target=hold)
-holder.start()
-held.wait(10)
 
 def check():
     @listen("X")
@@ -110,9 +115,8 @@ def check():
     assert current().completed_steps == 2000
     assert async_(pow, 2, 3).get() == 8
 
-in_child(check)
-release.set()
-holder.join()
+with held(*locks):
+    in_child(check)
 """)
 
 
@@ -200,38 +204,32 @@ def test_l8_the_workers_of_foreign_threads_are_the_parent_processs_to_end():
     """Of each thread that is gone, the child collects what was local to it, before anything else.
     So it must neither take a lock there nor ask anybody to end."""
     check("""
-ready, release = threading.Barrier(3), threading.Event()
+begun, release, told = threading.Event(), threading.Event(), threading.Event()
 asked = []
+
+def tell():
+    asked.append(os.getpid())
+    told.set()
 
 def foreign():
     child = Thread.run("child", lambda please_stop: please_stop.wait())
-    child.please_stop.then(lambda: asked.append(os.getpid()))
-    ready.wait()
+    child.please_stop.then(tell)
+    begun.set()
     release.wait(10)
 
-def hold():
-    with live.lock:
-        ready.wait()
-        release.wait(10)
-
-threads = [threading.Thread(target=target) for target in (foreign, hold)]
-threads[0].start()
-while not any(node.name == "child" for node in live.live.copy()):
-    time.sleep(0)
-threads[1].start()
-ready.wait()
+thread = threading.Thread(target=foreign)
+thread.start()
+begun.wait(10)
 
 def check():
     assert not asked
     assert async_(pow, 2, 3).get() == 8
 
-in_child(check)
+with held(live.lock):
+    in_child(check)
 release.set()
-for thread in threads:
-    thread.join()
-wait_until_asked = Till(seconds=10)
-while not asked and not wait_until_asked:
-    time.sleep(0)
+thread.join()
+told.wait(10)
 assert asked == [os.getpid()]
 """)
 
@@ -251,8 +249,13 @@ in_child(check)
 
 def test_l8_what_was_to_follow_a_till_follows_in_the_parent_only():
     check("""
-sent = []
-Till(seconds=0.02).then(lambda: sent.append(os.getpid()))
+sent, told = [], threading.Event()
+
+def tell():
+    sent.append(os.getpid())
+    told.set()
+
+Till(seconds=0.02).then(tell)
 
 def check():
     sleep(0.05)
@@ -260,8 +263,8 @@ def check():
     assert not live.live.keys() - {current()}
 
 in_child(check)
-while not sent:
-    sleep(0.001)
+told.wait(10)
+assert sent == [os.getpid()]
 """)
 
 
@@ -278,16 +281,6 @@ there = manager.run(wait_forever), manager.run(wait_forever)
 pool.run("first", lambda please_stop: please_stop.wait())
 pool.run("second", lambda please_stop: None)
 waits = Thread.run("waits", lambda please_stop: Queue("empty").pop())
-held, release = threading.Event(), threading.Event()
-
-def hold():
-    with queue._lock, manager._turns.lock, slow._lock, pool._jobs._lock:
-        held.set()
-        release.wait(10)
-
-holder = threading.Thread(target=hold)
-holder.start()
-held.wait(10)
 
 def check():
     assert queue.add(2).pop_all() == [1, 2]
@@ -302,9 +295,8 @@ def check():
         raise AssertionError("nobody would ship it")
     pool.join()
 
-in_child(check)
-release.set()
-holder.join()
+with held(queue._lock, manager._turns.lock, slow._lock, pool._jobs._lock):
+    in_child(check)
 for task in there:
     task.cancel()
 pool.stop().join()

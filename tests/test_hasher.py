@@ -8,7 +8,7 @@ from functools import wraps
 
 import pytest
 
-from tests.helpers import LIMIT
+from tests.helpers import LIMIT, Flag
 from threadtree import Signal, Task, WorkerState, sleep
 
 pytest.importorskip("textual")
@@ -58,11 +58,15 @@ async def test_every_file_is_hashed_and_shown(files):
         assert set(column(app, 2)) == {"success"}
 
 
+stepped = Flag()
+
+
 def endless(path):
     """Work that goes on until it is cancelled."""
     step = 0
     while True:
         step += 1
+        stepped.set()
         yield step, 1_000_000
         sleep(0.02)  # Pilot waits until the process is idle
 
@@ -84,9 +88,9 @@ async def test_no_more_than_four_run_at_a_time_and_space_pauses_them(files, monk
             await asyncio.to_thread(handled, worker)  # in the pause, where events are handled
         assert [worker.completed_steps for worker in running] == steps
         assert app.sub_title == "paused"
+        stepped.clear()
         await pilot.press("space")
-        while running[0].completed_steps == steps[0]:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(stepped.wait)
         assert app.sub_title == ""
     await all_ended(app)  # the end of the window has cancelled them
     assert {worker.state for worker in workers} == {WorkerState.CANCELLED}

@@ -38,17 +38,13 @@ def clean(name, child, please_stop):
     if child:
         Thread.run(child, clean, "child", None)
     current().stopped.then(lambda: say(name, "ended"))
-    begun.append(name)
+    both.wait()
     please_stop.wait()
     sleep(0.01)  # clean-up may wait
 
-def wait_for(count):
-    while len(begun) < count:
-        sleep(0.001)
-
-begun = []
+both = threading.Barrier(3, timeout=10)
 Thread.run("parent", clean, "parent", "child")
-wait_for(2)
+both.wait()
 """
 IN_ORDER = ["child ended", "parent ended"]
 
@@ -203,8 +199,10 @@ Thread("never started", pop)
 threads = [Thread.run(f.__name__, f) for f in (pop, till, both)]
 full = ThreadedQueue("full", Queue("slow"), max_size=2)
 full.extend([1, 2])
-while any(not thread._life.mailbox.bell for thread in threads):
-    sleep(0.001)  # until they wait
+for thread in 2 * threads:  # each handles one on the way into its wait, and one in it
+    handled = threading.Event()
+    thread.later(handled.set)
+    handled.wait(10)
 """)
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -214,17 +212,16 @@ def test_there_is_one_grace_for_the_tree_and_stragglers_are_named():
 graces.asked, graces.told = 0.1, 0.1
 
 def never_ends(please_stop):
-    begun.append(1)
+    begun.wait()
     stuck()
 
 def parent(please_stop):
     threads = [Thread.run(f"stuck {i}", never_ends) for i in range(5)]
     join_all_threads(threads)
 
-begun = []
+begun = threading.Barrier(6, timeout=10)
 Thread.run("parent", parent)
-while len(begun) < 5:
-    sleep(0.001)
+begun.wait()
 start = time.monotonic()
 left = stop_main_thread()
 say(time.monotonic() - start < 2, sorted(straggler.path for straggler in left))

@@ -550,14 +550,17 @@ def test_a_block_whose_worker_is_stopped_cancels_and_waits():
 
 def test_a_block_in_a_cancelled_coroutine_cancels_and_waits():
     async def main():
+        async def job():
+            begun.set()
+            await asyncio.sleep(60)
+
         async def boss():
             async with WorkerManager() as tasks:
-                seen.append(tasks.run(asyncio.sleep, 60))
+                seen.append(tasks.run(job))
 
-        seen = []
+        seen, begun = [], asyncio.Event()
         task = Task(boss).start()
-        while not seen or not seen[0].is_running:
-            await asyncio.sleep(0)
+        await begun.wait()
         await task.cancel().stopped
         assert seen[0].state is CANCELLED
 

@@ -10,7 +10,6 @@ import functools
 import gc
 import logging
 import threading
-import time
 import weakref
 
 import pytest
@@ -407,18 +406,22 @@ def test_a_thread_that_is_woken_for_what_is_done_already_is_woken_again(monkeypa
 
 def test_everything_that_is_submitted_is_done_or_refused():
     for _ in range(10):
-        pool, done, refused = Pool(3), [], []
+        pool, done, refused, some_are_done = Pool(3), [], [], Flag()
 
-        def submit(pool=pool, done=done, refused=refused):
+        def work(n, done=done, some_are_done=some_are_done):
+            done.append(n)
+            if len(done) >= 20:
+                some_are_done.set()
+
+        def submit(pool=pool, work=work, refused=refused):
             for n in range(50):
                 try:
-                    pool.submit(done.append, n)
+                    pool.submit(work, n)
                 except RuntimeError:
                     refused.append(n)
 
-        def end(pool=pool, done=done):
-            while len(done) < 20:
-                time.sleep(0)
+        def end(pool=pool, some_are_done=some_are_done):
+            some_are_done.wait()
             pool.shutdown(wait=False)
 
         with hectic_switching():
@@ -472,12 +475,16 @@ def test_a_callback_of_what_was_cancelled_but_has_a_result_may_wait():
 
 
 def test_a_callback_of_what_was_cancelled_is_called_without_the_lock_of_the_future():
-    states = []
+    states, begun = [], Flag()
+
+    def work():
+        begun.set()
+        wait_forever()
+
     with Pool(1) as pool:
-        future = pool.submit(wait_forever)
+        future = pool.submit(work)
         future.add_done_callback(lambda f: in_threads(lambda: states.append(f.cancelled())))
-        while not future.running():
-            time.sleep(0)
+        begun.wait()
         future.cancel()
     assert states == [True]
     assert future.cancelled()

@@ -15,7 +15,7 @@ import pytest
 
 import threadtree
 from tests.helpers import LIMIT, Flag, hectic_switching, in_threads
-from threadtree import Task, Worker, WorkerManager, get_current_worker, node, progress, sleep
+from threadtree import Task, Worker, WorkerManager, get_current_worker, logs, node, progress, sleep
 from threadtree.redirects import following_handlers
 
 pyte = pytest.importorskip("pyte")
@@ -28,8 +28,25 @@ def boom():
     raise ValueError("no such file")
 
 
+class Watched(io.StringIO):
+    """A file that says when a text has been written to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.text, self.seen = None, Flag()
+
+    def watch_for(self, text):
+        self.text = text
+
+    def write(self, text):
+        written = super().write(text)
+        if self.text is not None and self.text in text:
+            self.seen.set()
+        return written
+
+
 def file_console(**options):
-    file = io.StringIO()
+    file = Watched()
     return rich_console.Console(file=file, width=WIDTH, **options), file
 
 
@@ -170,14 +187,13 @@ def test_running_work_is_a_tree_with_states_bars_and_times():
         go.wait()
 
     console, file = file_console(height=HEIGHT, force_terminal=True, legacy_windows=False)
+    file.watch_for("2 more ended")
     task = Task(boss, name="boss", parent=False)
     with progress.show(console=console, interval=0):
         task.start()
         ended.wait()
-        picture = []
-        while not any("2 more ended" in line for line in picture):  # the painter is another thread
-            sleep(0.001)
-            picture = screen_of(file.getvalue().replace("\n", "\r\n").encode())
+        file.seen.wait()  # the painter is another thread
+        picture = screen_of(file.getvalue().replace("\n", "\r\n").encode())
         go.set()
         task.get(LIMIT)
     assert picture[0].startswith("boss")
@@ -234,7 +250,7 @@ def test_a_handler_that_was_moved_off_the_threads_that_log_writes_above_the_pict
     log, handler = logging.getLogger("moved"), logging.StreamHandler(sys.stderr)
     log.addHandler(handler)
     try:
-        with threadtree.logs.move_off_threads(log):
+        with logs.move_off_threads(log):
             with following_handlers():
                 assert handler.stream is not sys.stderr
             assert handler.stream is sys.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.helpers import LIMIT, Flag, Sink, hectic_switching, in_threads, running
@@ -160,16 +162,16 @@ def test_it_can_be_waited_for_above():
 
 def test_a_parents_progress_can_be_the_sum_of_its_childrens():
     sink = Sink()
-    halfway, go = Flag(), Flag()
+    all_there, go = threading.Barrier(4, timeout=LIMIT), Flag()
 
     def part(number):
         me = get_current_worker()
         me.update(total_steps=10)
-        me.advance(5)
+        me.advance(5 if number == 2 else 10)
+        all_there.wait()
+        go.wait()
         if number == 2:
-            halfway.set()
-            go.wait()
-        me.advance(5)
+            me.advance(5)
 
     def whole():
         with WorkerManager() as tasks:
@@ -177,9 +179,7 @@ def test_a_parents_progress_can_be_the_sum_of_its_childrens():
                 tasks.run(part, number)
 
     task = Task(whole, node=sink, sum_children=True).start()
-    halfway.wait()
-    while task.completed_steps < 25:  # those that go on on their own
-        sleep(0)
+    all_there.wait()
     assert (task.completed_steps, task.total_steps) == (25, 30)
     go.set()
     task.get(LIMIT)

@@ -827,6 +827,7 @@ def test_l2_a_stop_of_what_an_overlay_runs_above_ends_the_overlay(parent):
     cleaned = []
 
     def overlay():
+        begun.set()
         try:
             wait_forever()
         finally:
@@ -835,7 +836,6 @@ def test_l2_a_stop_of_what_an_overlay_runs_above_ends_the_overlay(parent):
 
     def beneath():
         inner = Worker(overlay, parent, name="inner")
-        begun.append(inner)
         try:
             inner.start_overlay()
             wait_forever()
@@ -844,11 +844,9 @@ def test_l2_a_stop_of_what_an_overlay_runs_above_ends_the_overlay(parent):
             Worker(sleep).start_overlay(0.001)  # clean-up may wait, in an overlay too
             cleaned.append("slept")
 
-    begun = []
+    begun = Flag()
     worker = Worker(beneath, parent=False).start()
-    while not begun or not begun[0].is_running():
-        in_a_wait(begun[0]) if begun else time.sleep(0)
-    in_a_wait(begun[0])
+    begun.wait()
     assert worker.stop().join(LIMIT).state is WorkerState.CANCELLED
     assert cleaned == ["overlay", "beneath", "slept"]
 

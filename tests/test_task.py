@@ -376,9 +376,7 @@ def ends(how, gate):
         return how()
 
     async def asynchronous():
-        while not gate.is_set():
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0)
+        await asyncio.to_thread(gate.wait)
         return how()
 
     return {"thread": plain, "guest": asynchronous, "own loop": asynchronous}

@@ -6,9 +6,16 @@ import pytest
 
 from threadtree import (
     Event,
+    Lock,
+    Queue,
+    Signal,
+    Till,
     Worker,
+    WorkerState,
+    async_,
     create_worker,
     current,
+    graces,
     listen,
     sleep,
     update,
@@ -207,6 +214,104 @@ def test_e3_an_error_in_a_condition_belongs_to_the_wait_that_has_it():
     notes = []
     worker = Worker(task).fire("START").fire("BAD").fire("END")
     assert worker.start().get() == ["the nested wait returned"]
+
+
+def wait_for_a_lock():
+    with Lock():
+        pass
+
+
+WAITS = {
+    "sleep": lambda: sleep(0.0001),
+    "update": update,
+    "get": lambda: async_(len, ()).get(),
+    "join": lambda: Worker(int, parent=False).start().join(),
+    "Till": lambda: Till(seconds=0.0001).wait(),
+    "Lock": wait_for_a_lock,
+    "Queue": lambda: Queue("one").add(1).pop(),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_e3_a_burst_at_a_listener_that_waits_loses_nothing(wait):
+    """The wait calls the listener for the next event, which waits: but not ever deeper."""
+    began, done, depths = [], [], []
+
+    def listener(event):
+        began.append(event.data)
+        depths.append(len(began) - len(done))
+        wait()
+        done.append(event.data)
+
+    worker = Worker(wait_event, parent=False)
+    worker.listen(listener, "X")
+    for number in range(300):
+        worker.fire("X", number)
+    worker.fire("END")
+    assert worker.start("END").join(LIMIT).state is WorkerState.SUCCESS
+    assert began == list(range(300))
+    assert sorted(done) == began
+    assert max(depths) <= 25
+
+
+def test_e3_deep_down_a_stop_ends_the_wait_and_what_is_queued_is_handled(monkeypatch):
+    monkeypatch.setattr(graces, "asked", 0.01)
+    worker, entered, ends = Worker(wait_forever, parent=False), [], []
+
+    def listener(event):
+        entered.append(event.data)
+        if len(entered) == 24:
+            worker.stop()
+        try:
+            go.wait()
+        finally:
+            ends.append(event.data)
+
+    go = Signal()
+    worker.listen(listener, "X")
+    for number in range(100):
+        worker.fire("X", number)
+    assert worker.start().join(LIMIT).state is WorkerState.CANCELLED
+    assert entered == list(range(100))
+    assert sorted(ends) == entered
+    assert worker.rejected == 0
+
+
+def test_e3_deep_down_in_main_a_stop_ends_each_wait_and_no_event_is_lost():
+    entered = []
+    me = current()
+
+    @me.listen("X")
+    def listener(event):
+        entered.append(event.data)
+        if len(entered) == 25:
+            me.stop()
+        sleep(0.0001 if len(entered) < 25 else 3600)
+
+    for number in range(60):
+        me.fire("X", number)
+    update()
+    me.unlisten(listener)
+    assert entered == list(range(60))
+
+
+def test_e3_too_many_waits_within_one_another_for_events_are_a_clear_error(caplog):
+    done = []
+
+    def listener(event):
+        wait_event("NEVER", timeout=0.01)
+        done.append(event.data)
+
+    worker = Worker(wait_event, parent=False, name="deep")
+    worker.listen(listener, "X")
+    for number in range(100):
+        worker.fire("X", number)
+    worker.fire("END")
+    assert worker.start("END").join(LIMIT).state is WorkerState.SUCCESS
+    errors = [record.exc_info[1] for record in caplog.records]
+    assert len(done) + len(errors) == 100
+    assert len(done) == 47
+    assert all("48 listeners of deep wait within one another" in str(error) for error in errors)
 
 
 # -- E5 ----------------------------------------------------------------------------------------

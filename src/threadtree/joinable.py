@@ -88,15 +88,16 @@ class Joinable(EventLoop):
         else:
             run.await_native_end()
 
-    def _rest_until_end(self, run: Run, deadline: float) -> bool:
-        """Wait for the end of the run without dispatching events."""
+    def _rest_until_end(self, run: Run, deadline: float, till: Signal = NEVER) -> bool:
+        """Wait for the end of the run, or for ``till``, without dispatching events."""
         waiter = current()
-        key = run.stopped._subscribe(waiter.wake)
+        either = run.stopped | till
+        key = either._subscribe(waiter.wake)
         try:
-            rest = partial(waiter._rest, run.stopped, deadline)
-            return self._wait_for_end(run, deadline, rest, kind=DEAF)
+            rest = partial(waiter._rest, either, deadline)
+            return self._wait_for_end(run, deadline, rest, till, DEAF)
         finally:
-            run.stopped._unsubscribe(key)
+            either._unsubscribe(key)
 
     def _loop_until_end(
         self, run: Run, waiter: EventLoop, deadline: float, till: Signal = NEVER
@@ -105,6 +106,8 @@ class Joinable(EventLoop):
 
         The end comes as an event of its own, behind everything that was sent before.
         """
+        if waiter._is_deep:
+            return self._rest_until_end(run, deadline, till)
         if run.stopped and waiter._has_nothing_to_hear("WAIT_THREAD_PENDING_DONE"):
             # As most often: without the event and the loop, half of a get().
             run.await_native_end()

@@ -41,6 +41,12 @@ class _Resumed:
 NOTHING: Final[Condition] = ()
 AT_ONCE: Final[Condition] = True
 
+# A listener that waits is entered again, by its own wait, for the next event. So many of them
+# within one another, a wait that can do without our events leaves them queued; of twice as many,
+# the others are refused. At some 100, the interpreter's own limit would cut them short anywhere.
+_DEEP: Final = 24
+_DEEPEST: Final = 2 * _DEEP
+
 
 class EventLoop(Addressee):
     """An addressee that waits in a loop which dispatches its events."""
@@ -63,9 +69,10 @@ class EventLoop(Addressee):
         handled in any case. A stop that is queued by then raises WorkerExit although the
         condition holds: ``please_stop.wait()`` ends in one way. For the libraries built on this.
         """
-        self._loop(condition, deadline)
-        if self._stop_is_queued(self._life):
-            self._loop(self._stop_is_handled)
+        self._linger(condition, deadline)
+        run = self._life
+        if self._stop_is_queued(run):
+            self._heed_stop(run)
 
     def will_look_at(self, condition: Condition) -> bool:
         """Whether we sleep for this condition, and are not paused: woken, we look at it first."""
@@ -77,7 +84,12 @@ class EventLoop(Addressee):
         we are not paused. For the libraries built on this."""
         run = self._life
         if run.mailbox.queue or run.attention or run.paused:
-            self._loop(NOTHING, 0.0)
+            self._linger(NOTHING, 0.0)
+
+    @property
+    def _is_deep(self) -> bool:
+        """Whether so many listeners wait within one another that a wait should leave it at that."""
+        return self._life.depth >= _DEEP
 
     def _has_nothing_to_hear(self, name: str) -> bool:
         """Whether a turn of the loop, with one event of this name queued, would do nothing."""
@@ -95,6 +107,19 @@ class EventLoop(Addressee):
         self._turn(until, deadline)
         self._hold()
 
+    def _linger(self, until: Condition, deadline: float) -> None:
+        """A wait that dispatches events, but does not need them. Deep down it dispatches none."""
+        run = self._own_run()
+        if run.depth < _DEEP:
+            self._loop(until, deadline)
+            return
+        if run.attention:
+            self._attend(run)
+        if self._stop_is_queued(run):
+            self._heed_stop(run)
+        else:
+            self._rest(until, deadline)
+
     def _turn(self, until: Condition, deadline: float = FOREVER) -> None:
         run = self._own_run()
         mailbox, queue = run.mailbox, run.mailbox.queue
@@ -106,13 +131,27 @@ class EventLoop(Addressee):
             if run.attention:
                 self._attend(run)
             if queue and (unlimited or mailbox.taken < queued or monotonic() < deadline):
-                self._dispatch(run, until if unlimited else AT_ONCE)
+                self._dispatch_within(run, until if unlimited else AT_ONCE)
             elif not unlimited and monotonic() >= deadline:
                 return
             else:
                 run.asleep_for = until
                 mailbox.sleep(min(deadline, run.told_at))
                 run.asleep_for = None
+
+    def _dispatch_within(self, run: Run, until: Condition) -> None:
+        """Dispatch, one level deeper than before."""
+        depth = run.depth
+        if depth >= _DEEPEST:
+            raise RecursionError(
+                f"{depth} listeners of {self.path} wait within one another, each for an event that "
+                "only the next one would hear; let a listener start a worker that waits instead"
+            )
+        try:
+            run.depth = depth + 1
+            self._dispatch(run, until)
+        finally:
+            run.depth = depth
 
     def _hold(self) -> None:
         """Stay while we are paused. What the wait waited for is in its hands already."""
@@ -137,12 +176,24 @@ class EventLoop(Addressee):
         run = self._own_run()
         while not until and (deadline == FOREVER or monotonic() < deadline):
             if self._stop_is_queued(run):
-                self._loop(self._stop_is_handled)
+                self._heed_stop(run)
                 return  # in a root
             if run.attention:
                 self._attend(run)
             run.mailbox.rest(min(deadline, run.told_at))
         self._hold()
+
+    def _heed_stop(self, run: Run) -> None:
+        """A stop is queued: dispatch up to it. Deep down, what is before it is left to the end."""
+        if run.depth < _DEEP:
+            self._loop(self._stop_is_handled)
+        else:
+            self._exit_now(run)
+
+    def _exit_now(self, run: Run) -> None:
+        self._leave_waits(run)
+        run.exit_raised = True
+        raise WorkerExit
 
     @property
     def _stop_is_handled(self) -> Condition:
@@ -169,9 +220,7 @@ class EventLoop(Addressee):
                 self._reject_kept(run.mailbox, event)
             run.overtaking = False  # last: after a Ctrl-C it goes on with the rest
         if monotonic() >= run.told_at:
-            self._leave_waits(run)
-            run.exit_raised = True
-            raise WorkerExit
+            self._exit_now(run)
 
     # -- dispatching; for the owner ------------------------------------------------------------
 

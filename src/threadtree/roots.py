@@ -96,6 +96,10 @@ class Root(Worker[Any]):
     def _stop_is_handled(self) -> Condition:
         return _NoStop(self)
 
+    def _heed_stop(self, run: Run) -> None:
+        if not self._is_deep:  # else it stays queued, and ends one wait after the other
+            super()._heed_stop(run)
+
     def _is_leaving(self) -> bool:
         return False  # only its own thread knows, and only one wait is ended
 

@@ -37,6 +37,7 @@ class Run(Life):
         "attention",
         "before",
         "departed",
+        "depth",
         "exit_raised",
         "launch",
         "mailbox",
@@ -60,6 +61,7 @@ class Run(Life):
         self.departed: tuple[Launch, ...] = ()  # of children that have ended; likewise
         self.waits: list[Wait] = []  # the waits going on, outermost first
         self.asleep_for: Condition | None = None  # looked at first thing after the sleep
+        self.depth = 0  # of the dispatching: how many listeners wait within one another
         self.paused = False
         self.exit_raised = False  # WorkerExit was raised once: clean-up may wait again
         self.stop_event: StopEvent | None = None  # the first to ask posts it, and writes this

@@ -38,7 +38,7 @@ class Waiting(Runner):
         Call it from a foreign loop to hook this one in (the README shows it for Tk). While
         paused it blocks, except in the main thread. (From pyThreadWorker.)
         """
-        self._loop(NOTHING, 0.0)
+        self._linger(NOTHING, 0.0)
 
     def checkpoint(self) -> None:
         """A point where a stop or a pause takes effect, for code without a loop: ``update()``."""
@@ -57,7 +57,7 @@ class Waiting(Runner):
         """Wait for so many seconds; None raises TypeError. (From pyThreadWorker.)"""
         if timeout is None:
             raise TypeError("a timeout must be a number of seconds, not None; see wait_forever()")
-        self._loop(NOTHING, deadline_after(timeout))
+        self._linger(NOTHING, deadline_after(timeout))
 
     def wait_forever(self) -> Any:
         """Handle events until a stop. (From pyThreadWorker.)"""

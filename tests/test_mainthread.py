@@ -168,6 +168,36 @@ say(work.is_running())
     assert (ended.returncode, ended.lines) == (0, ["True"])
 
 
+# The system gives a signal to any thread; here to the one which sends it, as main blocks it.
+TAKEN_BY_ANOTHER = """
+from threadtree import parking
+parking._FIRST_LOOKS, parking._LATER_LOOKS = (), {look}
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+
+def other():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    main.later(asleep.set)  # handled in its wait
+    asleep.wait(10)
+    while parking._where_main_sleeps is None:
+        sleep(0)
+    os.kill(os.getpid(), signal.SIGINT)
+    {then}
+    wait_forever()
+
+asleep = threading.Event()
+try:
+    create_worker(other, daemon=True).get()
+except KeyboardInterrupt:
+    say("interrupted")
+"""
+
+
+@pytest.mark.parametrize(("look", "then"), [(3600, "async_(len, ()).get()"), (0.01, "pass")])
+def test_l6_a_signal_that_another_thread_has_taken_reaches_the_sleeping_main_thread(look, then):
+    ended = run(TAKEN_BY_ANOTHER.format(look=look, then=then))
+    assert (ended.returncode, ended.lines) == (0, ["interrupted"])
+
+
 def test_stop_main_thread_is_a_signal_handler_that_ends_a_wait_of_main():
     ended = run(
         THREADS

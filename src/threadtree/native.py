@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from .parking import Claim
+from .parking import Claim, rouse_main
 
 __all__ = ["Launch"]
 
@@ -74,7 +74,10 @@ class Launch(threading.Thread):
 
     def start(self) -> None:
         """Begin the thread, and return when it runs."""
-        super().start()
+        try:
+            super().start()
+        finally:
+            rouse_main()  # we, or the new thread, may have taken a signal that it is to handle
         self._started = _STARTED
         self._claim = _THREAD_WON
 

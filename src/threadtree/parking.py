@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain, repeat
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar, Final, Protocol, TypeAlias
@@ -29,6 +30,7 @@ __all__ = [
     "deadline_after",
     "here",
     "in_main_thread",
+    "rouse_main",
     "seconds",
     "whereabouts",
 ]
@@ -39,11 +41,16 @@ FOREVER: Final = math.inf
 # ten times a second. Everywhere else a signal interrupts the wait itself.
 _MAIN_SLICE: Final = 0.1 if os.name == "nt" else FOREVER
 
-# A signal that comes when the main thread is about to sleep, but does not sleep yet, does not
-# interrupt the sleep: the interpreter has no such wait. When other threads want its lock, that
-# moment is long enough to be met, and it comes just when a program has begun something. So the main
-# thread wakes these times, in seconds, in a long sleep, when a pending signal is handled.
-_MAIN_LOOKS: Final = (0.05, 0.5, 5.0)
+# Two kinds of signal do not interrupt a sleep of the main thread, which alone handles them. One
+# comes when that is about to sleep, but does not sleep yet: the interpreter has no such wait. When
+# other threads want its lock, that moment is long enough to be met, and it comes just when a
+# program has begun something. The other one is taken by a thread whose mask of signals changes just
+# then, as it does at the start of a thread or program by it: the system gives a signal to whoever
+# looks first. After the starts of our own threads, main is roused. For all others it looks up by
+# itself in a long sleep: after these times, in seconds, and then again and again. A look takes some
+# 20 us.
+_FIRST_LOOKS: Final = (0.05, 0.5)
+_LATER_LOOKS: Final = 1.0
 
 # A timed get() that a signal interrupts goes on for the time which is left. If none is left when
 # the handler has returned, CPython before 3.13 goes on for ever. So there the main thread, which
@@ -93,23 +100,34 @@ class Gate:
 
     def pass_through(self, deadline: float = FOREVER) -> None:
         """Sleep until the gate opens or the monotonic time ``deadline`` comes. The owner only."""
-        if not in_main_thread():
-            opened = self._opens_by(deadline)
-        elif deadline == FOREVER or not _TIMED_GET_MAY_HANG:
-            opened = self._opens_for_main_by(deadline)
-        else:
-            opened = self._with_alarm(deadline, partial(self._opens_for_main_by, deadline))
+        opened = (
+            self._opens_by(deadline) if not in_main_thread() else self._opens_for_main(deadline)
+        )
         if opened:
             with suppress(Empty):  # nobody else takes, but a wait in a signal handler
                 while not self._pushes.empty():
                     self._pushes.get_nowait()
 
+    def _opens_for_main(self, deadline: float) -> bool:
+        global _where_main_sleeps
+        outer = _where_main_sleeps  # if this is a wait in a signal handler
+        try:
+            _where_main_sleeps = self
+            if deadline == FOREVER or not _TIMED_GET_MAY_HANG:
+                return self._opens_for_main_by(deadline)
+            return self._with_alarm(deadline, partial(self._opens_for_main_by, deadline))
+        finally:
+            _where_main_sleeps = outer
+
     def _opens_for_main_by(self, deadline: float) -> bool:
         deadline = min(deadline, monotonic() + _MAIN_SLICE)
-        for pause in _MAIN_LOOKS:
-            if self._opens_within(min(deadline - monotonic(), pause)):
+        for look in chain(_FIRST_LOOKS, repeat(_LATER_LOOKS)):
+            left = deadline - monotonic()
+            if self._opens_within(min(left, look)):
                 return True
-        return self._opens_by(deadline)
+            if left <= look:
+                return False
+        raise AssertionError
 
     def _opens_by(self, deadline: float) -> bool:
         if deadline == FOREVER:
@@ -129,6 +147,17 @@ class Gate:
 
     # Gives sleep(), having push(None) called at the deadline. Set by timers.py.
     _with_alarm: ClassVar[Callable[[Gate, float, Callable[[], bool]], bool]]
+
+
+# Written by the main thread, read by those that rouse it.
+_where_main_sleeps: Gate | None = None
+
+
+def rouse_main() -> None:
+    """Have the main thread handle the signals that others may have taken. Any thread."""
+    gate = _where_main_sleeps
+    if gate is not None and not in_main_thread():
+        gate.push(None)
 
 
 # Something whose truth a thread waits for; whoever makes it true calls the waiter's ``wake``.

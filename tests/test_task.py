@@ -31,6 +31,7 @@ from threadtree import (
     MainThread,
     NoActiveWorker,
     Task,
+    Thread,
     Worker,
     WorkerCancelled,
     WorkerError,
@@ -362,6 +363,31 @@ def test_a_timeout_that_is_nan_and_a_parent_that_has_ended_are_errors():
         Task(boom, timeout=float("nan"))
     with pytest.raises(WorkerError, match="has ended"):
         Task(boom, parent=Worker(int, parent=False).start().join())
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", [Task, Worker])
+def test_who_is_told_of_a_start_may_wait_for_others_to_start(kind, monkeypatch):
+    """A watcher, and a callback of please_stop of a child that comes late."""
+    told = []
+
+    def start_another(*_):
+        in_threads(lambda: told.append(Worker(int, parent=False).start().get(LIMIT)))
+
+    def boss(please_stop):
+        please_stop.wait()
+        child = kind(int, parent=current())
+        child.please_stop.then(start_another)
+        child.start().join()
+
+    Thread.run("boss", boss).stop().join(LIMIT)
+    assert told == [0]
+    monkeypatch.setitem(
+        tree_of_all.watchers, "test", lambda node, _: node is task and start_another()
+    )
+    task = kind(int, parent=False)
+    assert task.start().get(LIMIT) == 0
+    assert len(told) > 1
 
 
 # -- the states of every path ---------------------------------------------------------------------

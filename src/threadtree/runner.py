@@ -98,7 +98,7 @@ class Runner(Joinable):
         """Take the step to RUNNING; False when another start was first."""
         with tree.lock:
             before = self._life
-            if before.active:
+            if not self._may_begin(before):
                 return False
             self._check_parent()  # raises before anything is changed
             if before.ended:
@@ -106,7 +106,7 @@ class Runner(Joinable):
                 self._life.before = before
             run = self._life
             run.launch, run.thread = launch, thread
-            run.origin = origin()
+            run.origin = self._where_from()
             run.state = WorkerState.RUNNING
             tree.live[self] = None
             is_late = self._join_parent()
@@ -115,6 +115,14 @@ class Runner(Joinable):
         if is_late or run.please_stop:  # the others were asked; who comes later is asked at once
             self._ask()
         return True
+
+    def _may_begin(self, life: Run) -> bool:
+        """Whether nothing runs yet. Under the lock of the tree."""
+        return not life.active
+
+    def _where_from(self) -> tuple[str, int]:
+        """Who begins it, for the log."""
+        return origin()
 
     def _withdraw(self) -> None:
         """Nothing will run: be as before the start. Events that wait for a start stay queued."""

@@ -259,15 +259,12 @@ class Task(Tracked[T_co]):
                 self._withdraw()  # Ctrl-C came before the run began
             raise
 
-    def _begin(self, thread: threading.Thread, launch: Any) -> bool:
-        with tree.lock:  # against a cancel before the start; one of the two is first
-            life = self._life
-            if life.state is not WorkerState.PENDING or life.outcome is not None:
-                return False
-            if not super()._begin(thread, launch):
-                return False
-        life.origin = self._origin
-        return True
+    def _may_begin(self, life: Run) -> bool:
+        # Of this and a cancel before the start, one is first.
+        return life.state is WorkerState.PENDING and life.outcome is None
+
+    def _where_from(self) -> tuple[str, int]:
+        return self._origin
 
     def _withdraw(self) -> None:
         was_asked = bool(self.please_stop)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from functools import reduce
+from functools import partial, reduce
+from itertools import pairwise
 from operator import and_, or_
 from threading import Barrier
 from time import monotonic
@@ -40,6 +41,10 @@ def reference_counts_alone():
 def leaves_nothing_behind(*signals: Signal) -> bool:
     """Whether nothing is subscribed to the signals, and no composite known to them."""
     return not any(signal._jobs or signal._dependents for signal in signals)
+
+
+def boom():
+    raise ValueError("boom")
 
 
 def gone() -> Signal:
@@ -879,3 +884,25 @@ def test_signals_of_a_worker_run_callbacks_at_its_end():
     ((worker.stopped & gone()) | Signal()).then(lambda: ran.append(worker.is_running()))
     worker.join(LIMIT)
     assert ran == [False]
+
+
+def test_a_chain_of_callbacks_that_let_the_next_signal_go_is_gone_through_to_its_end():
+    signals = [Signal() for _ in range(3_000)]
+    order = []
+    for number, (signal, following) in enumerate(pairwise(signals)):
+        signal.then(partial(order.append, number))
+        ((signal | Signal()) if number % 2 else signal).then(following.go)
+    assert signals[0].go()
+    assert all(signals)
+    assert order == list(range(2_999))
+
+
+def test_what_a_callback_deep_down_raises_is_logged_and_the_others_are_called(caplog):
+    signals, called = [Signal(str(number)) for number in range(60)], []
+    for number, (signal, following) in enumerate(pairwise(signals)):
+        signal.then(following.go)
+        signal.then(boom)
+        signal.then(partial(called.append, number))
+    signals[0].go()
+    assert sorted(called) == list(range(59))
+    assert len(caplog.records) == 59

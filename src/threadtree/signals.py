@@ -10,6 +10,7 @@ and taking a callback out of its dict is the atomic step that decides which of t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from itertools import repeat
@@ -25,6 +26,21 @@ __all__ = ["DONE", "NEVER", "Derived", "Signal", "limits"]
 
 
 Job: TypeAlias = "Callable[[], object]"
+
+
+# How many signals go within one another, each in a callback of the one before. The next one leaves
+# its callbacks to the last of them: a chain of thousands must not end at the interpreter's limit.
+_DEEPEST: Final = 20
+
+
+class _Here(threading.local):
+    """Only the thread itself reads and writes it."""
+
+    depth = 0
+    reached: list[Signal]  # by the last one that calls callbacks
+
+
+_here: Final = _Here()
 
 
 def _nothing() -> None:
@@ -73,7 +89,7 @@ class Signal:
         A callback that raises does not keep the others from running: its error is logged; a
         KeyboardInterrupt is raised again after the last.
         """
-        reached: list[Signal] = [self]
+        depth, reached = _here.depth, [self]
         failures: list[BaseException] = []
         interrupt: BaseException | None = None
         while True:
@@ -82,10 +98,21 @@ class Signal:
                 self._go = True
                 if len(reached) == 1 and not self._jobs and not self._dependents:
                     break
+                if depth == _DEEPEST:
+                    _here.reached.append(self)
+                    break
+                _here.depth = depth + 1
+                if depth == _DEEPEST - 1:
+                    _here.reached = reached
                 for signal in reached:  # grows as it is walked: no recursion in a long chain
                     signal._spread(reached)
-                for signal in reached:
+                for signal in reached:  # grows, too
+                    if signal._dependents:  # it was left to us by a callback
+                        signal._spread(reached)
                     signal._run_jobs(failures)
+                _here.depth = depth
+                if depth == _DEEPEST - 1:
+                    reached.clear()  # it stands in _here still
                 break
             except INTERRUPTS as error:
                 interrupt = error

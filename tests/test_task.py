@@ -390,6 +390,26 @@ def test_who_is_told_of_a_start_may_wait_for_others_to_start(kind, monkeypatch):
     assert len(told) > 1
 
 
+def test_guests_begin_one_after_the_other_also_on_a_loop_with_eager_tasks():
+    order = []
+
+    async def work(number):
+        order.append(number)
+
+    async def main():
+        eager = getattr(asyncio, "eager_task_factory", None)  # since Python 3.12
+        asyncio.get_running_loop().set_task_factory(eager)
+        Task(functools.partial(work, "guest"), thread=False).start()
+        order.append("started")
+        tasks = WorkerManager(limit=1)
+        for number in range(500):
+            tasks.run(work, number)
+        await tasks.wait_for_complete()
+
+    asyncio.run(main())
+    assert order == ["started", "guest", *range(500)]
+
+
 # -- the states of every path ---------------------------------------------------------------------
 
 

@@ -141,7 +141,9 @@ class Guest(Steering):
 
     def begin(self, begin_work: Callable[[], Awaitable[Any]]) -> None:
         """Let the run live. On the thread of the loop."""
-        self._life = self._loop.create_task(self._live(begin_work), context=self._context)
+        # Past the task factory of the loop: an eager one would run it at once, within start(), and
+        # each of many that wait in line within the end of the one before.
+        self._life = asyncio.Task(self._live(begin_work), loop=self._loop, context=self._context)
         # Cancelled before its first step, it takes none. So its end is seen to from outside, too.
         self._life.add_done_callback(lambda life: self._end_abruptly())
 

@@ -579,3 +579,23 @@ def test_l8_a_pool_can_be_used_in_the_child_of_a_fork():
         """
     )
     assert ended.lines == ["child 16", "parent 8"]
+
+
+def test_c4_a_future_that_is_done_keeps_neither_its_arguments_nor_who_has_waited():
+    class Argument:
+        pass
+
+    argument, go = Argument(), Flag()
+    link = weakref.ref(argument)
+    with Pool(1) as pool:
+        future = pool.submit(lambda _: go.wait(), argument)
+        del argument
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                future.result(timeout=0)
+        assert not future._done_callbacks
+        go.set()
+        assert future.result(LIMIT)
+        assert pool.submit(int).result(LIMIT) == 0  # so the thread has left the first behind
+        gc.collect()
+        assert link() is None

@@ -33,6 +33,7 @@ from threadtree import (
     current,
     get_current_worker,
     listen,
+    update,
     wait_event,
     wait_forever,
     wait_thread,
@@ -154,6 +155,18 @@ def test_r1_an_unseen_error_is_logged_once_at_the_parents_end(caplog):
     kept.clear()
     gc.collect()
     assert len(caplog.records) == 1
+
+
+def test_c4_a_parent_forgets_the_failures_of_children_that_are_gone():
+    def task():
+        for _ in range(20):
+            with pytest.raises(ValueError, match="no"):
+                create_worker(failing, print_traceback=False).get()
+        gc.collect()
+        update()  # the last words of the children
+        return current()._life.failed_children
+
+    assert Worker(task, parent=False).start().get(LIMIT) == {}
 
 
 @pytest.mark.parametrize("look", [Worker.get, wait_thread, lambda w: w.error, lambda w: w.err])
@@ -376,6 +389,8 @@ def test_progress_is_exact_under_contention_and_clamped():
         assert worker.progress == 50
         worker.advance(10_000)
         assert worker.progress == 100
+        worker.total_steps = 10**400  # as a server may say
+        assert worker.progress == 0
         with pytest.raises(TypeError, match="whole numbers, not in 'x'"):
             worker.advance("x")
         assert worker.completed_steps == 12_000

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
@@ -48,8 +49,8 @@ class PoolFuture(Future[T]):
     def __init__(self, core: _Core, call: Callable[..., T], origin: tuple[str, int]) -> None:
         super().__init__()
         self._core = core
-        self._call = call
-        self._context: Context = copy_context()
+        # What to do, and in which context; forgotten when it is done.
+        self._work: tuple[Callable[..., T], Context] | None = (call, copy_context())
         self._origin = origin
         self._thread: _PoolThread | None = None  # that runs it; written by that, once
         self._failure: Failure | None = None  # sees to it that no error is silent
@@ -121,26 +122,39 @@ class PoolFuture(Future[T]):
             if self in waiter._items and deadline == FOREVER:
                 raise DeadlockError(f"work in {waiter.path} would wait for its own result")
         ended = _Ended(self)
-        self.add_done_callback(lambda _: waiter.wake())
         wait = partial(waiter.wait_for, ended, deadline)
-        if deadline == FOREVER and self._thread is not None:
-            without_circle(waiter, self._thread, wait)
-        else:
-            wait()
+
+        def wake(_: object) -> None:
+            waiter.wake()
+
+        self.add_done_callback(wake)
+        try:
+            if deadline == FOREVER and self._thread is not None:
+                without_circle(waiter, self._thread, wait)
+            else:
+                wait()
+        finally:
+            self._remove_done_callback(wake)
         if not ended and monotonic() < deadline:
             raise WorkerCancelled("the wait for a future was stopped")
+
+    def _remove_done_callback(self, callback: Callable[[Any], object]) -> None:
+        with self._condition, suppress(ValueError):  # when they have been called
+            self._done_callbacks.remove(callback)  # type: ignore[attr-defined]
 
     # -- by the thread that runs it ----------------------------------------------------------------
 
     def _settle(self, thread: _PoolThread) -> None:
-        """Do the work, and be done."""
-        if not self.set_running_or_notify_cancel():
+        """Do the work, and be done with it and its arguments."""
+        work, self._work = self._work, None
+        if work is None or not self.set_running_or_notify_cancel():
             return
+        call, context = work
         self._thread = thread
         if self._is_asked:  # before it could see us
             thread._look_closer()
         try:
-            result = self._context.run(self._call_in, thread)
+            result = context.run(self._call_in, thread, call)
         except WorkerExit:
             self._end_cancelled()
         except BaseException as error:
@@ -149,10 +163,10 @@ class PoolFuture(Future[T]):
         else:
             self.set_result(result)
 
-    def _call_in(self, thread: _PoolThread) -> T:
+    def _call_in(self, thread: _PoolThread, call: Callable[..., T]) -> T:
         active_worker.set(thread)
         try:
-            return self._call()
+            return call()
         finally:
             self._exit_raised = True  # it is over: what follows may wait, such as callbacks
 

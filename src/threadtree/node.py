@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import monotonic, sleep
 from typing import Any, Self
 from weakref import ref
@@ -104,8 +105,17 @@ class Life:
         # under the lock of the tree.
         self.winding_up = False
         self.seats_closed = False
-        # Of children that have failed, to be reported at our end; under the lock of the tree.
-        self.failed_children: tuple[ref[Failure], ...] = ()
+        # Of children that have failed, to be reported at our end; forgotten with what they are to.
+        # Made under the lock of the tree, as few need it; then single operations.
+        self.failed_children: dict[int, ref[Failure]] | None = None
+
+    def note_failed_child(self, failure: Failure) -> None:
+        """Have it reported at our end, if it is still there, and nobody has looked at it."""
+        with tree.lock:
+            if self.failed_children is None:
+                self.failed_children = {}
+        links, key = self.failed_children, id(failure)
+        links[key] = ref(failure, partial(links.pop, key))
 
     @property
     def told_at(self) -> float:
@@ -263,7 +273,9 @@ class Node:
         total = self.total_steps
         if not total:
             return 0.0
-        return max(0.0, min(100.0, 100.0 * self.completed_steps / total))
+        return max(
+            0.0, 100.0 * (min(self.completed_steps, total) / total)
+        )  # whole numbers: any size
 
     def _log_error(self, message: str, error: BaseException, *args: object) -> None:
         """Log an error; the message has our path as its first argument."""

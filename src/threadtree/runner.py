@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
-from weakref import ref
 
 from . import journal
 from .circles import DEAF, without_circle
@@ -252,9 +251,8 @@ class Runner(Joinable):
             if self.print_traceback:
                 outcome.report()
             elif self._parent is not None:
-                with tree.lock:
-                    self._parent._life.failed_children += (ref(outcome),)
-        for link in run.failed_children:
+                self._parent._life.note_failed_child(outcome)
+        for link in (run.failed_children or {}).copy().values():
             failure = link()
             if failure is not None:
                 failure.report_unseen()

@@ -21,7 +21,7 @@ from .forks import after_fork_in_child
 from .jobs import Job
 from .loop import NOTHING
 from .node import tree
-from .outcomes import WorkerState
+from .outcomes import Outcome, WorkerState
 from .parking import FOREVER, Condition, here, in_main_thread
 from .pool import WORKER_POOL
 from .run import Run
@@ -148,6 +148,7 @@ class Root(Worker[Any]):
         if run.thread is not None:
             WORKER_POOL.pool.pop(run.thread, None)
         run.thread = None
+        run.outcome = Outcome()  # before the state: who sees that it has ended looks for this
         run.state = WorkerState.SUCCESS
         run.stopped.go()
 

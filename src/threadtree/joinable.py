@@ -6,7 +6,7 @@ ended; so every wait here is for ``stopped`` first, and then for the last moment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
@@ -44,6 +44,12 @@ class Joinable(EventLoop):
 
         return self._coroutine is not None and current_task() is self._coroutine
 
+    _is_at_the_exit = NEVER  # goes when it begins to wait for these
+
+    def _waits_at_its_end(self) -> Iterable[Any]:
+        """For whom it now waits before it ends, without a limit and without asking. Any thread."""
+        return ()
+
     def _will_end(self, run: Run) -> bool:
         """Whether its end can be waited for: somebody has started it."""
         return run.state is not WorkerState.PENDING
@@ -66,7 +72,8 @@ class Joinable(EventLoop):
 
         False means that the waiter, which is no worker that ends, was stopped itself.
         """
-        if deadline == FOREVER and till is NEVER and not run.stopped:
+        is_unlimited = deadline == FOREVER and (till is NEVER or till is self._is_at_the_exit)
+        if is_unlimited and not run.stopped:
             without_circle(current(), self, wait, kind)
         else:
             wait()
@@ -141,7 +148,10 @@ class Joinable(EventLoop):
             entry, entries = object(), waiter._life.waits_for
             try:
                 enter(entry, waiter, self, AWAITING)
-                await run.stopped
+                await (run.stopped | self._is_at_the_exit)
+                if not run.stopped:
+                    enter(entry, waiter, self, AWAITING)  # is it a circle now?
+                    await run.stopped
             finally:
                 entries.pop(entry, None)
         run.await_native_end()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -19,13 +20,13 @@ from .errors import WorkerExit
 from .events import Event
 from .forks import after_fork_in_child
 from .jobs import Job
-from .loop import NOTHING
+from .loop import NOTHING, EventLoop
 from .node import tree
 from .outcomes import Outcome, WorkerState
 from .parking import FOREVER, Condition, here, in_main_thread
 from .pool import WORKER_POOL
 from .run import Run
-from .signals import Signal
+from .signals import NEVER, Signal
 from .workers import Worker
 
 __all__ = ["MainThread", "Root", "is_called_in_a_wait"]
@@ -56,6 +57,8 @@ class Root(Worker[Any]):
         run.thread = thread
         run.owner = thread.ident
         run.state = WorkerState.RUNNING
+        # Goes at the exit, when the main thread begins to wait for workers that nobody asks.
+        self._is_at_the_exit = Signal("leaving")
         # Of the asyncio loop that was the last to adopt the thread, which alone reads it.
         self.bell: Bell | None = None
         # The stops that were posted, and those of them that were handled until somebody looks.
@@ -136,6 +139,43 @@ class Root(Worker[Any]):
             super().update()
 
     # -- the end of the thread -------------------------------------------------------------------
+
+    def _waits_at_its_end(self) -> Iterable[Any]:
+        """From then on, for the workers that nobody asks. What is below one of them is left out,
+        as that asks it at its own end."""
+        if not self._is_at_the_exit or self._life.ended:
+            return ()
+        return [
+            node
+            for node in tree.live.copy()
+            if node.parent is None
+            and not isinstance(node, Root)
+            and not node.is_daemon()
+            and not node.please_stop
+        ]
+
+    def _loop_until_end(
+        self, run: Run, waiter: EventLoop, deadline: float, till: Signal = NEVER
+    ) -> bool:
+        wait = partial(super()._loop_until_end, run, waiter)
+        return self._in_two_steps(run, wait, deadline, till)
+
+    def _rest_until_end(self, run: Run, deadline: float, till: Signal = NEVER) -> bool:
+        wait = partial(super()._rest_until_end, run)
+        return self._in_two_steps(run, wait, deadline, till)
+
+    def _in_two_steps(
+        self, run: Run, wait: Callable[[float, Signal], bool], deadline: float, till: Signal
+    ) -> bool:
+        """Wait for our end. When we begin to wait for others there, look for a circle again."""
+        leaving = self._is_at_the_exit
+        if deadline == FOREVER and till is NEVER and not run.stopped:
+            try:
+                return wait(deadline, leaving)
+            except TimeoutError:
+                if not leaving:
+                    raise
+        return wait(deadline, till)
 
     def _thread_has_ended(self) -> None:
         """Everything that a run's end does, without a thread to do it in and so without waiting."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 
 import pytest
 
@@ -775,6 +776,110 @@ def test_of_two_stops_of_main_at_once_each_ends_a_wait(monkeypatch):
         assert worker.is_running()
     second.join()
     later.join()
+
+
+def in_the_main_thread(function):
+    function()
+
+
+HERE_AND_THERE = pytest.mark.parametrize("kind", [in_the_main_thread, in_threads])
+
+
+def is_at_rest(root):
+    """Whether no stop of it is left: the next wait finds what it waits for."""
+    return root.fire("AT_REST", 1).wait_event("AT_REST") == 1 and not root.backlog
+
+
+@HERE_AND_THERE
+def test_l4_two_stops_of_a_thread_that_does_not_end_are_one(kind):
+    def stop_twice():
+        me = current().stop().stop()
+        assert me.backlog == 1
+        assert wait_forever() is None
+        assert is_at_rest(me)
+        me.stop()  # after that it is another
+        assert wait_event("X") is None
+        assert is_at_rest(me)
+
+    kind(stop_twice)
+
+
+def test_l4_two_stops_of_main_that_do_not_see_each_other_are_one(monkeypatch):
+    """As when a signal handler asks, in the middle of a stop."""
+    main = current()
+    post = type(main)._post
+
+    def post_and_ask_again(self, event):
+        post(self, event)
+        monkeypatch.setattr(type(main), "_post", post)
+        main.stop()
+
+    monkeypatch.setattr(type(main), "_post", post_and_ask_again)
+    main.stop()
+    assert main.backlog == 2
+    assert wait_forever() is None
+    assert is_at_rest(main)
+
+
+def test_a_stop_of_main_while_a_listener_of_another_waits_ends_that_wait_and_then_the_outer():
+    main, waits = current(), []
+
+    def wait(event):
+        waits.append(event)
+        if len(waits) == 1:
+            with running() as worker:
+                with pytest.raises(TimeoutError):
+                    worker.join(0)  # the stop is in our hands, and no more queued
+                main.stop()
+                assert worker.join() is worker
+                assert worker.is_running()
+
+    listen(wait, "STOP_THREAD")
+    main.stop()
+    assert wait_forever() is None
+    main.unlisten(wait)
+    assert len(waits) == 2
+    assert is_at_rest(main)
+
+
+@HERE_AND_THERE
+@pytest.mark.parametrize("is_asked_already", [False, True])
+def test_l4_a_stop_now_of_a_thread_that_does_not_end_overtakes_its_queue(kind, is_asked_already):
+    def overtake():
+        me = current()
+        rejected = me.rejected
+        me.fire("X", 1)
+        if is_asked_already:
+            me.stop()
+        me.stop(now=True).fire("X", 2)
+        assert wait_event("X") is None
+        assert me.rejected == rejected + 1
+        assert wait_event("X") == 2
+        assert is_at_rest(me)
+        assert not me._life.attention  # it is as fast as before
+
+    kind(overtake)
+
+
+def test_a_stop_of_a_root_behind_many_events_is_looked_for_in_the_time_of_few():
+    class Queue(deque):
+        looks = 0
+
+        def __getitem__(self, place):
+            self.looks += 1
+            return super().__getitem__(place)
+
+    def wait():
+        queue = current()._mailbox.queue = Queue()
+        for _ in range(1000):
+            current().fire("X")
+        current().stop()
+        with running() as worker:
+            worker.join()
+        assert not queue
+        assert queue.looks < 5000
+
+    in_threads(wait)
 
 
 def test_exit_in_main_returns_none_outside_a_wait():

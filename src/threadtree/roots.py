@@ -25,11 +25,26 @@ from .node import tree
 from .outcomes import Outcome, WorkerState
 from .parking import FOREVER, Condition, here, in_main_thread
 from .pool import WORKER_POOL
-from .run import Run
+from .run import Run, StopEvent
 from .signals import NEVER, Signal
 from .workers import Worker
 
 __all__ = ["MainThread", "Root", "is_called_in_a_wait"]
+
+
+class _RootStop(StopEvent):
+    """A stop of a thread that does not end: it ends the present wait, or else the next."""
+
+    __slots__ = ("is_void", "overtakes", "place")
+
+    def __init__(self, root: Root) -> None:
+        super().__init__(None)
+        self.target = root
+        self.overtakes = False  # set by stop(now=True); any thread
+        # So many events at most are queued before it, if that is known. Any thread may write what
+        # it has found, as its place only ever becomes lower.
+        self.place: int | None = None
+        self.is_void = False  # another has ended the wait for both; for the owner of the root
 
 
 class _NoStop:
@@ -41,7 +56,7 @@ class _NoStop:
         self._root = root
 
     def __bool__(self) -> bool:
-        return not self._root._stop_is_queued(self._root._life)
+        return self._root._queued_stop() is None
 
 
 class Root(Worker[Any]):
@@ -62,7 +77,8 @@ class Root(Worker[Any]):
         # Of the asyncio loop that was the last to adopt the thread, which alone reads it.
         self.bell: Bell | None = None
         # The stops that were posted, and those of them that were handled until somebody looks.
-        self._stops: dict[Event, None] = {}  # single operations
+        self._stops: dict[_RootStop, None] = {}  # single operations
+        self._is_waiting = False  # whether it is in a wait; its own thread reads and writes it
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Nothing: the thread runs already. Returns self."""
@@ -75,16 +91,41 @@ class Root(Worker[Any]):
 
     def _request_stop(self, now: bool) -> None:
         self._stop_children()
-        stop = Event("STOP_THREAD", target=self)
-        self._post(stop)
-        self._stops[stop] = None  # then: a wait would come to no end for one that is not queued
+        stop = self._queued_stop()  # with one that is queued, this one would be the same
+        if stop is None:
+            stop = _RootStop(self)
+            self._post(stop)
+            # Then: a wait would come to no end for one that is not queued. Who asks meanwhile,
+            # another thread or a signal handler, posts one too; see _on_stop.
+            self._stops[stop] = None
+        if now:
+            stop.overtakes = True
+            self._life.attention = True
         self.wake()
 
-    def _stop_is_queued(self, run: Run) -> bool:
+    def _queued_stop(self) -> _RootStop | None:
+        """A stop that is queued, if there is one. Any thread."""
         for stop in self._stops.copy():
-            if run.mailbox.place_of(stop) is None:
-                self._stops.pop(stop, None)
-        return bool(self._stops)
+            stop.place = self._mailbox.place_of(stop, stop.place)
+            if stop.place is not None:
+                return stop
+            self._stops.pop(stop, None)
+        return None
+
+    def _stop_is_queued(self, run: Run) -> bool:
+        return bool(self._stops) and self._queued_stop() is not None
+
+    def _attend(self, run: Run) -> None:
+        """Has a stop overtaken the queue?"""
+        try:
+            run.attention = False  # first: whoever asks from now on sets it again
+            for stop in self._stops.copy():
+                if stop.overtakes:
+                    for event in run.mailbox.take_until(stop):
+                        self._reject_kept(run.mailbox, event)
+        except BaseException:
+            run.attention = True  # after a Ctrl-C it goes on with the rest
+            raise
 
     @property
     def word(self) -> Signal:
@@ -107,7 +148,15 @@ class Root(Worker[Any]):
         return False  # only its own thread knows, and only one wait is ended
 
     def _on_stop(self, run: Run, event: Event) -> None:
-        self._stops.pop(event, None)
+        if isinstance(event, _RootStop):
+            if event.is_void:
+                return
+            # Several may have asked at once. Two stops are one: the others that are queued by now
+            # end no other wait. But one that is taken already, and has a listener that waits,
+            # where this one has come, is yet to end the wait around that.
+            while (other := self._queued_stop()) is not None:
+                other.is_void = True
+                self._stops.pop(other, None)
         raise WorkerExit
 
     def exit(self) -> None:

@@ -168,16 +168,27 @@ class Root(Worker[Any]):
         return None
 
     def _turn(self, until: Condition, deadline: float = FOREVER) -> None:
-        try:
-            super()._turn(until, deadline)
-        except WorkerExit:
-            self._stop_children()
+        self._in_a_wait(super()._turn, until, deadline)
 
     def _rest(self, until: Condition, deadline: float) -> None:
+        self._in_a_wait(super()._rest, until, deadline)
+
+    def _in_a_wait(
+        self, wait: Callable[[Condition, float], None], until: Condition, deadline: float
+    ) -> None:
+        run = self._own_run()
+        # After a Ctrl-C it may say so wrongly; then the stack knows.
+        is_nested, asleep_for = self._is_waiting and is_called_in_a_wait(), run.asleep_for
         try:
-            super()._rest(until, deadline)
+            self._is_waiting = True
+            wait(until, deadline)
         except WorkerExit:
             self._stop_children()
+        finally:
+            self._is_waiting = is_nested
+            run.asleep_for = asleep_for
+            if is_nested:  # in a signal handler, it has taken the wake-ups of a wait that sleeps
+                self.wake()
 
     def update(self) -> None:
         """Handle the queued events. In the main thread it returns also while paused, so that a
@@ -245,9 +256,11 @@ class Root(Worker[Any]):
 def is_called_in_a_wait() -> bool:
     """Whether the calling code runs in a wait of the main thread, or of a foreign one."""
     # Seen in the stack, where no Ctrl-C can leave it wrong, as it could a count of the waits.
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = sys._getframe(1)
+    if frame is not None and frame.f_code is Root._in_a_wait.__code__:
+        frame = frame.f_back  # it asks for itself: whether it is in another
     while frame is not None:
-        if frame.f_code in (Root._turn.__code__, Root._rest.__code__):
+        if frame.f_code is Root._in_a_wait.__code__:
             return True
         frame = frame.f_back
     return False

@@ -13,6 +13,7 @@ import pytest
 import threadtree
 from threadtree import (
     DeadlockError,
+    Defer,
     Signal,
     Task,
     Thread,
@@ -23,6 +24,7 @@ from threadtree import (
     WorkerExit,
     WorkerManager,
     WorkerState,
+    as_completed,
     async_,
     await_,
     call_in,
@@ -33,6 +35,8 @@ from threadtree import (
     listen,
     sleep,
     update,
+    wait,
+    wait_any,
     wait_event,
     wait_forever,
     wait_thread,
@@ -729,6 +733,86 @@ def test_l5_stopping_does_not_need_the_wait_to_be_satisfied():
 
     worker = paused_worker(task)
     assert worker.fire("WANTED").stop().get() == "stopped"
+
+
+# -- a wait for what is there already is a wait ----------------------------------------------------
+
+
+def resolved():
+    defer = Defer()
+    defer.resolve(1)
+    return defer
+
+
+def ended():
+    return Worker(int, parent=False).start().join()
+
+
+SATISFIED = pytest.mark.parametrize(
+    ("what", "wait"),
+    [
+        (resolved, Defer.get),
+        (resolved, wait),
+        (ended, Worker.join),
+        (ended, Worker.get),
+        (ended, wait_thread),
+        (ended, lambda worker: wait_any([worker])),
+        (ended, lambda worker: list(as_completed([worker]))),
+    ],
+    ids=["Defer.get", "wait(Defer)", "join", "get", "wait_thread", "wait_any", "as_completed"],
+)
+
+
+@SATISFIED
+def test_l2_a_stop_is_noticed_in_a_wait_for_what_is_there(what, wait):
+    def task():
+        begun.set()
+        go_on.wait()
+        wait(there)
+
+    there, begun, go_on = what(), Flag(), Flag()
+    worker = Worker(task, parent=False).start()
+    begun.wait()
+    worker.stop()
+    go_on.set()
+    assert worker.join(LIMIT).state is WorkerState.CANCELLED
+
+
+@SATISFIED
+def test_l2_the_end_of_the_grace_is_noticed_in_a_wait_for_what_is_there(what, wait):
+    def task():
+        try:
+            wait_forever()
+        except WorkerExit:
+            with pytest.raises(WorkerExit):
+                wait(there)
+            return "raised again"
+
+    there = what()
+    worker = Worker(task, parent=False).start()
+    worker.shutdown(grace=0)
+    assert worker.get(LIMIT) == "raised again"
+
+
+@SATISFIED
+def test_l5_a_wait_for_what_is_there_does_not_return_while_paused(what, wait):
+    there, passed = what(), Flag()
+    worker = paused_worker(wait_forever)
+    worker.later(lambda: (wait(there), passed.set()))
+    in_a_wait(worker)
+    assert not passed.is_set()
+    worker.resume()
+    passed.wait()
+    worker.stop().join(LIMIT)
+
+
+@SATISFIED
+def test_a_stop_of_main_lets_a_wait_for_what_is_there_give_it(what, wait):
+    there = what()
+    given = wait(there)
+    current().stop()
+    assert wait(there) == given
+    assert is_at_rest(current())
 
 
 # -- main and foreign threads: they do not end ----------------------------------------------------

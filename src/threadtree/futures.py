@@ -128,8 +128,10 @@ class Defer(Generic[T]):
         main thread or of a foreign one is stopped. Any thread.
         """
         deadline = deadline_after(timeout)
-        if not self._fulfilled:
-            waiter = current()
+        waiter = current()
+        if self._fulfilled:
+            waiter.look()  # a wait all the same: a stop or a pause reaches us here
+        else:
             event = Event("DEFER_FULFILL", self, target=waiter)
             key = self._fulfilled._subscribe(waiter._mailbox.delivery(event))
             try:

@@ -90,14 +90,15 @@ class Joinable(EventLoop):
         run = self._life  # once: another thread may start us again
         if not self._will_end(run):
             return
-        if not run.ended:
-            self._rest_until_end(run, deadline)
-        else:
-            run.await_native_end()
+        self._rest_until_end(run, deadline)
 
     def _rest_until_end(self, run: Run, deadline: float, till: Signal = NEVER) -> bool:
         """Wait for the end of the run, or for ``till``, without dispatching events."""
         waiter = current()
+        if run.ended:
+            waiter._glance()
+            run.await_native_end()
+            return True
         either = run.stopped | till
         key = either._subscribe(waiter.wake)
         try:
@@ -105,6 +106,16 @@ class Joinable(EventLoop):
             return self._wait_for_end(run, deadline, rest, till, DEAF)
         finally:
             either._unsubscribe(key)
+
+    def _glance(self) -> None:
+        """What a wait that dispatches no events does when it need not wait: a stop or a pause
+        reaches us here, too. For the owner."""
+        run = self._own_run()
+        if run.attention:
+            self._attend(run)
+        if self._stop_is_queued(run):
+            self._heed_stop(run)
+        self._hold()
 
     def _loop_until_end(
         self, run: Run, waiter: EventLoop, deadline: float, till: Signal = NEVER

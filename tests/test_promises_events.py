@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from threadtree import (
+    Channel,
     Event,
     Lock,
     Queue,
@@ -421,6 +422,48 @@ def test_e6_both_flags_reach_each_worker_at_most_once():
     assert [worker.backlog for worker in workers] == [1] * 5
     for worker in workers:
         worker._children.clear()
+
+
+def publish(worker, *event, **flags):
+    channel = Channel()
+    for subscriber in (worker, *worker.children):
+        channel.sub(subscriber)
+    channel.pub(*event, **flags)
+
+
+BOTH = {"bubble": True, "broadcast": True}
+
+
+@pytest.mark.parametrize(
+    ("send", "reached"),
+    [
+        (lambda worker: worker.broadcast("X"), "children"),
+        (lambda worker: worker.broadcast("X", bubble=True), "all"),
+        (lambda worker: worker.bubble("X", broadcast=True), "all"),
+        (lambda worker: worker.children_fire("X", bubble=True), "all but grandchildren"),
+        (lambda worker: worker.children_fire("X", **BOTH), "all"),
+        (lambda worker: worker.parent_fire("X", **BOTH), "all"),
+        (lambda worker: publish(worker, "X", bubble=True), "all but grandchildren"),
+        (lambda worker: publish(worker, "X", broadcast=True), "all but the root"),
+        (lambda worker: publish(worker, Event("X", **BOTH)), "all"),
+    ],
+)
+def test_e6_one_event_reaches_each_worker_at_most_once_however_it_is_sent(send, reached):
+    root, worker, *_ = workers = lineage(2)
+    children = [Worker(parent=worker) for _ in range(3)]
+    grandchildren = [Worker(parent=child) for child in children]
+    workers += children + grandchildren
+    as_children(workers)
+    send(worker)
+    left_out = {
+        "all": [],
+        "children": [root, worker],
+        "all but the root": [root],
+        "all but grandchildren": grandchildren,
+    }[reached]
+    assert [one.backlog for one in workers] == [one not in left_out for one in workers]
+    for one in workers:
+        one._children.clear()
 
 
 def test_e6_stopping_a_deep_and_a_wide_tree_needs_no_recursion():

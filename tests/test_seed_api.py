@@ -24,6 +24,9 @@ from threadtree import (
     WorkerState,
     async_,
     await_,
+    broadcast,
+    bubble,
+    call_in,
     create_worker,
     current,
     is_main,
@@ -560,6 +563,11 @@ def test_the_target_of_an_event_is_the_one_that_fires_it(main, hear, idle):
         (lambda worker: worker.bubble("X"), ["main", "worker"]),
         (lambda worker: worker.parent.broadcast("X"), ["child", "grandchild"]),
         (lambda worker: worker.parent.children_fire("X"), ["child"]),
+        (lambda worker: worker.bubble(Event("X")), ["main", "worker"]),
+        (lambda worker: worker.parent.broadcast(Event("X")), ["child", "grandchild"]),
+        (lambda worker: worker.parent_fire(Event("X"), bubble=True), ["main", "worker"]),
+        (lambda worker: call_in(worker, bubble, Event("X")), ["main", "worker"]),
+        (lambda worker: call_in(worker.parent, broadcast, Event("X")), ["child", "grandchild"]),
     ],
 )
 def test_who_hears_an_event(send, hearers, family, hear):

@@ -19,7 +19,7 @@ from .pool import current
 from .run import Run, StopEvent
 from .tally import Tally
 
-__all__ = ["Addressee"]
+__all__ = ["Addressee", "fire_at"]
 
 F = TypeVar("F", bound=Callback)
 
@@ -235,11 +235,33 @@ class Addressee(Node):
     def children_fire(self, *args: Any, **kwargs: Any) -> None:
         """Fire an event at each child, with this worker as the target."""
         event = self._own_event(*args, **kwargs)
-        for child in self._children.copy():
-            child.fire(event)  # type: ignore[attr-defined]
+        children: list[Any] = list(self._children.copy())
+        if event.bubble or event.broadcast:
+            fire_at(children, event)
+        else:
+            for child in children:
+                child.fire(event)
 
     def _own_event(self, event: Event | str, *args: Any, **kwargs: Any) -> Event:
         if isinstance(event, Event):
             event.target = self
+            event.bubble = kwargs.get("bubble", event.bubble)
+            event.broadcast = kwargs.get("broadcast", event.broadcast)
             return event
         return Event(event, *args, **{**kwargs, "target": self})
+
+
+def fire_at(addressees: list[Any], event: Event) -> None:
+    """Have an event dispatched or rejected by each of these, and by those whom its flags add: by
+    each of all of them once."""
+    reached = dict.fromkeys(walk(addressees) if event.broadcast else addressees)
+    if event.bubble:
+        above: dict[Any, None] = {}
+        for node in addressees:
+            for ancestor in node._ancestors():
+                if ancestor in above:  # and so is all that is above it
+                    break
+                above[ancestor] = None
+        reached.update(above)
+    for node in reached:
+        node._post(event)

@@ -184,13 +184,17 @@ class Addressee(Node):
     def listen(self, callback: F, event_name: str, **options: Any) -> F: ...
     @overload
     def listen(self, callback: str, **options: Any) -> Callable[[F], F]: ...
-    def listen(self, callback: F | str, *args: Any, **kwargs: Any) -> F | Callable[[F], F]:
+    @overload
+    def listen(self, *, event_name: str, **options: Any) -> Callable[[F], F]: ...
+    def listen(self, callback: Any = ..., *args: Any, **kwargs: Any) -> Any:
         """Call ``callback(event)``, in this worker's thread, for its events of a name.
 
-        ``listen(callback, "NAME")``, or as a decorator ``@listen("NAME")``; further arguments as
-        for :class:`Listener`, whose errors it raises. Returns the callback. Any thread.
-        (From pyThreadWorker.)
+        ``listen(callback, "NAME")``, or as a decorator ``@listen("NAME")``, or
+        ``@listen(event_name="NAME")``; further arguments as for :class:`Listener`, whose errors it
+        raises. Returns the callback. Any thread. (From pyThreadWorker.)
         """
+        if callback is ... and "event_name" in kwargs:
+            return lambda function: self.listen(function, **kwargs)
         if isinstance(callback, str):
             name = callback
             if args:  # or it would be a decorator of nothing, and nobody would listen

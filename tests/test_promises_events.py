@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from threadtree import (
@@ -25,7 +27,7 @@ from threadtree import (
     wait_until,
 )
 
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
 
 
 def collector(name="X", **options):
@@ -382,6 +384,20 @@ def test_e5_other_exceptions_leave_the_wait():
     worker.print_traceback = False
     with pytest.raises(SystemExit):
         worker.start().get()
+
+
+def test_e1_a_sender_that_waits_for_event_reject_gets_it():
+    ended = Worker(int, parent=False).start().join()
+
+    def wait():
+        me = current()
+        event = Event("X", target=me)
+        in_the_wait = threading.Thread(target=lambda: (in_a_wait(me), ended.fire(event)))
+        in_the_wait.start()
+        assert wait_event("EVENT_REJECT", LIMIT) == (event, ended)
+        in_the_wait.join()
+
+    Worker(wait, parent=False).start().get(LIMIT)
 
 
 # -- E6 ----------------------------------------------------------------------------------------

@@ -649,6 +649,46 @@ def test_without_a_parent_nothing_goes_up(send, idle, hear):
     assert events == []
 
 
+class Condition:
+    """Something callable that has a ``get``, as a dict of conditions may."""
+
+    def __call__(self, event):
+        return event.name == "X"
+
+    def get(self):
+        return "got"
+
+
+class CallableDefer(Defer):
+    def __call__(self, event): ...
+
+
+class Ticket:
+    def get(self):
+        return "got"
+
+
+def resolved(defer):
+    defer.resolve("got")
+    return defer
+
+
+@pytest.mark.parametrize(
+    ("param", "given"),
+    [
+        (Condition(), 1),
+        (resolved(Defer()), "got"),
+        (resolved(CallableDefer()), "got"),
+        (Ticket(), "got"),
+        (0, None),
+    ],
+)
+def test_wait_asks_for_the_kinds_in_the_order_of_the_manual(main, param, given):
+    main.fire("X", 1)
+    assert main.wait(param) == given
+    main.update()
+
+
 def test_listen_is_a_method_and_a_decorator(main):
     assert main.listen(give, "NAME") is give
 

@@ -74,10 +74,10 @@ class Addressee(Node):
 
         Returns self. Any thread, signal handler or finalizer. It is dispatched exactly once, or
         rejected exactly once when this worker has ended: then it is counted in :attr:`rejected`,
-        and the target, which is the sender if none is given, gets EVENT_REJECT if it listens for
-        that, with ``(event, worker)``. Before the start, events wait. With ``bubble`` every
-        ancestor gets it too, with ``broadcast`` everything below. Raises TypeError for a name
-        that is no string. (From pyThreadWorker.)
+        and the target, which is the sender if none is given, gets EVENT_REJECT if it listens, or
+        waits, for that, with ``(event, worker)``. Before the start, events wait. With ``bubble``
+        every ancestor gets it too, with ``broadcast`` everything below. Raises TypeError for a
+        name that is no string. (From pyThreadWorker.)
         """
         # The hottest path of the library, 280 ns. So Event(...), which would be 80 ns more, and
         # Mailbox.put(), which would be 60, are written out.
@@ -145,7 +145,9 @@ class Addressee(Node):
         sender = event.target
         if not isinstance(sender, Addressee) or sender is self:
             return  # programs may use any object as a tag
-        if event.name != "EVENT_REJECT" and "EVENT_REJECT" in sender.listeners:
+        # A wait that is registered may be for it; what it is for, only its own thread knows.
+        listens = "EVENT_REJECT" in sender.listeners or sender._life.waits
+        if event.name != "EVENT_REJECT" and listens:
             sender._post(Event("EVENT_REJECT", (event, self), target=self))
 
     def _request_stop(self, now: bool) -> None:

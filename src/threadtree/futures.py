@@ -13,7 +13,7 @@ from .jobs import T_co
 from .parking import Claim, deadline_after
 from .pool import current
 from .signals import Signal
-from .waiting import Waiting
+from .waiting import Result, Waiting
 from .waits import ExactWait
 from .workers import Worker
 
@@ -78,7 +78,7 @@ class Settlement:
             raise interrupt
 
 
-class Defer(Generic[T]):
+class Defer(Result, Generic[T]):
     """A result that somebody supplies later, from any thread, once.
 
     The first ``resolve`` or ``reject`` counts, further ones do nothing. ``await defer`` waits

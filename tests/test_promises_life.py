@@ -905,6 +905,36 @@ def test_l4_two_stops_of_main_that_do_not_see_each_other_are_one(monkeypatch):
     assert is_at_rest(main)
 
 
+def test_l4_stops_of_a_root_from_many_threads_leave_none_behind():
+    def stop_often():
+        for number in range(300):
+            me.get(LIMIT).stop(now=number % 3 == 0)
+
+    def wait():
+        me.resolve(current())
+        while not is_over.is_set():
+            wait_forever()
+        is_stopped.wait()
+        update()
+        assert is_at_rest(current())
+        assert not current()._life.attention
+        assert current().rejected == 0
+
+    def end():
+        for stopper in stoppers:
+            stopper.join(LIMIT)
+        is_over.set()
+        me.get(LIMIT).stop()
+        is_stopped.set()
+
+    me, is_over, is_stopped = Defer(), Flag(), Flag()
+    stoppers = [threading.Thread(target=stop_often) for _ in range(4)]
+    with hectic_switching():
+        for stopper in stoppers:
+            stopper.start()
+        in_threads(end, wait)
+
+
 def test_a_stop_of_main_while_a_listener_of_another_waits_ends_that_wait_and_then_the_outer():
     main, waits = current(), []
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import threadtree
-from threadtree import laters, node, outcomes, timers
+from threadtree import laters, node, outcomes, signals, timers
 
 JOIN_LIMIT = 5.0  # seconds until a thread that should be ending counts as leaked
 EXIT_LIMIT = 60  # seconds until an exit that a leaked thread holds up is cut short
@@ -92,6 +92,8 @@ def no_leaks() -> Iterator[None]:
     assert not listening, f"listeners of the main worker are left: {listening}"
     assert not unseen, "an error was left that nobody has looked at"
     assert not main.children, f"children of main are left: {main.children}"
+    depths = (signals._here.depth, main._life.depth)
+    assert depths == (0, 0), f"the depth of what calls itself is wrong in main: {depths}"
     heap = timers._thread_of_timers._heap.copy()
     armed = [timer for *_, timer in heap if timer.pending]
     for timer in armed:

@@ -481,3 +481,91 @@ def test_what_is_below_a_daemon_does_not_keep_the_program_alive():
         begun.wait()
     """)
     assert (ended.returncode, ended.lines, ended.stderr) == (0, ["the child was asked"], "")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["MainThread.join()", "MainThread.get()", "wait(MainThread)", "Task(awaited).start().get()"],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_r3_an_orphan_that_waits_for_the_end_of_main_raises(wait, is_first):
+    """For main waits for it then. Before, main could have asked it to end."""
+    ended = run(
+        f"""
+over = Worker(wait_forever, parent=main).start().stopped
+waits = threading.Event()
+
+async def awaited():
+    await MainThread
+
+@create_worker(print_traceback=False)
+def orphan():
+    if not {is_first}:
+        over.wait()
+    waits.set()
+    try:
+        {wait}
+    except DeadlockError as error:
+        say(error)
+
+if {is_first}:
+    waits.wait()
+    if not {"join" in wait}:
+        heard = threading.Event()
+        orphan.later(heard.set)
+        heard.wait()
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (line,) = ended.lines
+    assert line.startswith("this wait would close a circle: orphan")
+    assert "waits for main waits for orphan" in line
+
+
+def test_r3_an_orphan_that_waits_for_another_that_waits_for_the_end_of_main():
+    """The other raises, and so they end."""
+    ended = run(
+        """
+@create_worker(daemon=True, print_traceback=False)
+def daemon():
+    try:
+        MainThread.get()
+    except DeadlockError as error:
+        say(error)
+
+orphan = create_worker(daemon.get, name="orphan")
+for worker in daemon, orphan:
+    waits = threading.Event()
+    worker.later(waits.set)
+    waits.wait()
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.lines == [
+        "this wait would close a circle: daemon waits for main waits for orphan waits for daemon"
+    ]
+
+
+def test_what_main_does_not_wait_for_at_its_end_may_wait_for_that():
+    """Daemons and children of main are asked; and who waits with a limit goes on."""
+    ended = run(
+        """
+def wait():
+    try:
+        MainThread.join()
+    finally:
+        say(current().name)
+
+create_worker(wait, daemon=True, name="daemon")
+create_worker(wait, parent=main, name="child")
+
+@create_worker
+def orphan():
+    try:
+        MainThread.join(0.01)
+    except TimeoutError:
+        say("orphan")
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(ended.lines) == ["child", "daemon", "orphan"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +22,8 @@ from threadtree import (
     listen,
     sleep,
     update,
+    wait,
+    wait_all,
     wait_event,
     wait_forever,
     wait_thread,
@@ -119,6 +122,42 @@ def test_l7_when_it_ends_its_worker_does_and_what_is_fired_at_it_is_rejected(kin
     assert not worker.is_running()
     assert worker.thread is None
     assert not any(worker in stack for stack in WORKER_POOL.pool.values())
+
+
+async def awaited(worker):
+    return await worker
+
+
+@pytest.mark.parametrize(
+    ("wait", "given"),
+    [
+        (Worker.get, None),
+        (wait_thread, (None, None)),
+        (wait, (None, None)),
+        (lambda worker: wait_all([worker]), [None]),
+        (lambda worker: asyncio.run(awaited(worker)), None),
+    ],
+    ids=["get", "wait_thread", "wait", "wait_all", "await"],
+)
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_l7_its_end_can_be_waited_for_like_any_other(wait, given, has_ended):
+    def leave():
+        worker.resolve(current())
+        go_on.wait()
+
+    worker, go_on = Defer(), Flag()
+    thread = threading.Thread(target=leave)
+    thread.start()
+    foreign = worker.get(LIMIT)
+    if has_ended:
+        go_on.set()
+        thread.join()
+        assert foreign.stopped.wait(LIMIT)
+    else:
+        current().later(go_on.set)  # when we wait
+    assert wait(foreign) == given
+    assert foreign.state is WorkerState.SUCCESS
+    thread.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -198,6 +198,41 @@ def test_l6_a_signal_that_another_thread_has_taken_reaches_the_sleeping_main_thr
     assert (ended.returncode, ended.lines) == (0, ["interrupted"])
 
 
+@pytest.mark.parametrize("wait", ["wait_event('OUT')", "work.join().result", "work.get()"])
+def test_a_handler_that_waits_leaves_the_wait_that_it_came_in_awake(wait):
+    """It sleeps at the same gate, and takes what should have woken the other."""
+    ended = run(
+        f"""
+from threadtree.parking import Gate
+work = create_worker(wait_event, "END")
+sleeps = []
+sleep_of_main = Gate._opens_for_main_by
+handler_sleeps = threading.Event()
+
+def sleep_here(gate, deadline):
+    sleeps.append(1)
+    if len(sleeps) == 1:
+        ask("SIGTERM")
+    if len(sleeps) == 2:
+        handler_sleeps.set()
+    return sleep_of_main(gate, deadline)
+
+def wake_all():
+    handler_sleeps.wait()
+    work.fire("END", 2).stopped.wait()
+    main.fire("IN", 1).fire("OUT", 2)
+
+Gate._opens_for_main_by = sleep_here
+signal.signal(signal.SIGTERM, lambda *_: say("in", wait_event("IN")))
+native = threading.Thread(target=wake_all)
+native.start()
+say("out", {wait})
+"""
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.lines == ["in 1", "out 2"]
+
+
 def test_stop_main_thread_is_a_signal_handler_that_ends_a_wait_of_main():
     ended = run(
         THREADS

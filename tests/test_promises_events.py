@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from threadtree import (
+    Channel,
     Event,
     Lock,
     Queue,
@@ -24,7 +27,7 @@ from threadtree import (
     wait_until,
 )
 
-from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
+from .helpers import LIMIT, Flag, hectic_switching, in_a_wait, in_threads, running
 
 
 def collector(name="X", **options):
@@ -383,6 +386,20 @@ def test_e5_other_exceptions_leave_the_wait():
         worker.start().get()
 
 
+def test_e1_a_sender_that_waits_for_event_reject_gets_it():
+    ended = Worker(int, parent=False).start().join()
+
+    def wait():
+        me = current()
+        event = Event("X", target=me)
+        in_the_wait = threading.Thread(target=lambda: (in_a_wait(me), ended.fire(event)))
+        in_the_wait.start()
+        assert wait_event("EVENT_REJECT", LIMIT) == (event, ended)
+        in_the_wait.join()
+
+    Worker(wait, parent=False).start().get(LIMIT)
+
+
 # -- E6 ----------------------------------------------------------------------------------------
 
 
@@ -421,6 +438,48 @@ def test_e6_both_flags_reach_each_worker_at_most_once():
     assert [worker.backlog for worker in workers] == [1] * 5
     for worker in workers:
         worker._children.clear()
+
+
+def publish(worker, *event, **flags):
+    channel = Channel()
+    for subscriber in (worker, *worker.children):
+        channel.sub(subscriber)
+    channel.pub(*event, **flags)
+
+
+BOTH = {"bubble": True, "broadcast": True}
+
+
+@pytest.mark.parametrize(
+    ("send", "reached"),
+    [
+        (lambda worker: worker.broadcast("X"), "children"),
+        (lambda worker: worker.broadcast("X", bubble=True), "all"),
+        (lambda worker: worker.bubble("X", broadcast=True), "all"),
+        (lambda worker: worker.children_fire("X", bubble=True), "all but grandchildren"),
+        (lambda worker: worker.children_fire("X", **BOTH), "all"),
+        (lambda worker: worker.parent_fire("X", **BOTH), "all"),
+        (lambda worker: publish(worker, "X", bubble=True), "all but grandchildren"),
+        (lambda worker: publish(worker, "X", broadcast=True), "all but the root"),
+        (lambda worker: publish(worker, Event("X", **BOTH)), "all"),
+    ],
+)
+def test_e6_one_event_reaches_each_worker_at_most_once_however_it_is_sent(send, reached):
+    root, worker, *_ = workers = lineage(2)
+    children = [Worker(parent=worker) for _ in range(3)]
+    grandchildren = [Worker(parent=child) for child in children]
+    workers += children + grandchildren
+    as_children(workers)
+    send(worker)
+    left_out = {
+        "all": [],
+        "children": [root, worker],
+        "all but the root": [root],
+        "all but grandchildren": grandchildren,
+    }[reached]
+    assert [one.backlog for one in workers] == [one not in left_out for one in workers]
+    for one in workers:
+        one._children.clear()
 
 
 def test_e6_stopping_a_deep_and_a_wide_tree_needs_no_recursion():

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 
 import pytest
 
 import threadtree
 from threadtree import (
     DeadlockError,
+    Defer,
     Signal,
     Task,
     Thread,
@@ -22,6 +24,7 @@ from threadtree import (
     WorkerExit,
     WorkerManager,
     WorkerState,
+    as_completed,
     async_,
     await_,
     call_in,
@@ -32,6 +35,8 @@ from threadtree import (
     listen,
     sleep,
     update,
+    wait,
+    wait_any,
     wait_event,
     wait_forever,
     wait_thread,
@@ -730,6 +735,86 @@ def test_l5_stopping_does_not_need_the_wait_to_be_satisfied():
     assert worker.fire("WANTED").stop().get() == "stopped"
 
 
+# -- a wait for what is there already is a wait ----------------------------------------------------
+
+
+def resolved():
+    defer = Defer()
+    defer.resolve(1)
+    return defer
+
+
+def ended():
+    return Worker(int, parent=False).start().join()
+
+
+SATISFIED = pytest.mark.parametrize(
+    ("what", "wait"),
+    [
+        (resolved, Defer.get),
+        (resolved, wait),
+        (ended, Worker.join),
+        (ended, Worker.get),
+        (ended, wait_thread),
+        (ended, lambda worker: wait_any([worker])),
+        (ended, lambda worker: list(as_completed([worker]))),
+    ],
+    ids=["Defer.get", "wait(Defer)", "join", "get", "wait_thread", "wait_any", "as_completed"],
+)
+
+
+@SATISFIED
+def test_l2_a_stop_is_noticed_in_a_wait_for_what_is_there(what, wait):
+    def task():
+        begun.set()
+        go_on.wait()
+        wait(there)
+
+    there, begun, go_on = what(), Flag(), Flag()
+    worker = Worker(task, parent=False).start()
+    begun.wait()
+    worker.stop()
+    go_on.set()
+    assert worker.join(LIMIT).state is WorkerState.CANCELLED
+
+
+@SATISFIED
+def test_l2_the_end_of_the_grace_is_noticed_in_a_wait_for_what_is_there(what, wait):
+    def task():
+        try:
+            wait_forever()
+        except WorkerExit:
+            with pytest.raises(WorkerExit):
+                wait(there)
+            return "raised again"
+
+    there = what()
+    worker = Worker(task, parent=False).start()
+    worker.shutdown(grace=0)
+    assert worker.get(LIMIT) == "raised again"
+
+
+@SATISFIED
+def test_l5_a_wait_for_what_is_there_does_not_return_while_paused(what, wait):
+    there, passed = what(), Flag()
+    worker = paused_worker(wait_forever)
+    worker.later(lambda: (wait(there), passed.set()))
+    in_a_wait(worker)
+    assert not passed.is_set()
+    worker.resume()
+    passed.wait()
+    worker.stop().join(LIMIT)
+
+
+@SATISFIED
+def test_a_stop_of_main_lets_a_wait_for_what_is_there_give_it(what, wait):
+    there = what()
+    given = wait(there)
+    current().stop()
+    assert wait(there) == given
+    assert is_at_rest(current())
+
+
 # -- main and foreign threads: they do not end ----------------------------------------------------
 
 
@@ -775,6 +860,140 @@ def test_of_two_stops_of_main_at_once_each_ends_a_wait(monkeypatch):
         assert worker.is_running()
     second.join()
     later.join()
+
+
+def in_the_main_thread(function):
+    function()
+
+
+HERE_AND_THERE = pytest.mark.parametrize("kind", [in_the_main_thread, in_threads])
+
+
+def is_at_rest(root):
+    """Whether no stop of it is left: the next wait finds what it waits for."""
+    return root.fire("AT_REST", 1).wait_event("AT_REST") == 1 and not root.backlog
+
+
+@HERE_AND_THERE
+def test_l4_two_stops_of_a_thread_that_does_not_end_are_one(kind):
+    def stop_twice():
+        me = current().stop().stop()
+        assert me.backlog == 1
+        assert wait_forever() is None
+        assert is_at_rest(me)
+        me.stop()  # after that it is another
+        assert wait_event("X") is None
+        assert is_at_rest(me)
+
+    kind(stop_twice)
+
+
+def test_l4_two_stops_of_main_that_do_not_see_each_other_are_one(monkeypatch):
+    """As when a signal handler asks, in the middle of a stop."""
+    main = current()
+    post = type(main)._post
+
+    def post_and_ask_again(self, event):
+        post(self, event)
+        monkeypatch.setattr(type(main), "_post", post)
+        main.stop()
+
+    monkeypatch.setattr(type(main), "_post", post_and_ask_again)
+    main.stop()
+    assert main.backlog == 2
+    assert wait_forever() is None
+    assert is_at_rest(main)
+
+
+def test_l4_stops_of_a_root_from_many_threads_leave_none_behind():
+    def stop_often():
+        for number in range(300):
+            me.get(LIMIT).stop(now=number % 3 == 0)
+
+    def wait():
+        me.resolve(current())
+        while not is_over.is_set():
+            wait_forever()
+        is_stopped.wait()
+        update()
+        assert is_at_rest(current())
+        assert not current()._life.attention
+        assert current().rejected == 0
+
+    def end():
+        for stopper in stoppers:
+            stopper.join(LIMIT)
+        is_over.set()
+        me.get(LIMIT).stop()
+        is_stopped.set()
+
+    me, is_over, is_stopped = Defer(), Flag(), Flag()
+    stoppers = [threading.Thread(target=stop_often) for _ in range(4)]
+    with hectic_switching():
+        for stopper in stoppers:
+            stopper.start()
+        in_threads(end, wait)
+
+
+def test_a_stop_of_main_while_a_listener_of_another_waits_ends_that_wait_and_then_the_outer():
+    main, waits = current(), []
+
+    def wait(event):
+        waits.append(event)
+        if len(waits) == 1:
+            with running() as worker:
+                with pytest.raises(TimeoutError):
+                    worker.join(0)  # the stop is in our hands, and no more queued
+                main.stop()
+                assert worker.join() is worker
+                assert worker.is_running()
+
+    listen(wait, "STOP_THREAD")
+    main.stop()
+    assert wait_forever() is None
+    main.unlisten(wait)
+    assert len(waits) == 2
+    assert is_at_rest(main)
+
+
+@HERE_AND_THERE
+@pytest.mark.parametrize("is_asked_already", [False, True])
+def test_l4_a_stop_now_of_a_thread_that_does_not_end_overtakes_its_queue(kind, is_asked_already):
+    def overtake():
+        me = current()
+        rejected = me.rejected
+        me.fire("X", 1)
+        if is_asked_already:
+            me.stop()
+        me.stop(now=True).fire("X", 2)
+        assert wait_event("X") is None
+        assert me.rejected == rejected + 1
+        assert wait_event("X") == 2
+        assert is_at_rest(me)
+        assert not me._life.attention  # it is as fast as before
+
+    kind(overtake)
+
+
+def test_a_stop_of_a_root_behind_many_events_is_looked_for_in_the_time_of_few():
+    class Queue(deque):
+        looks = 0
+
+        def __getitem__(self, place):
+            self.looks += 1
+            return super().__getitem__(place)
+
+    def wait():
+        queue = current()._mailbox.queue = Queue()
+        for _ in range(1000):
+            current().fire("X")
+        current().stop()
+        with running() as worker:
+            worker.join()
+        assert not queue
+        assert queue.looks < 5000
+
+    in_threads(wait)
 
 
 def test_exit_in_main_returns_none_outside_a_wait():

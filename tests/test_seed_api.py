@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import threading
-from functools import partial
+from functools import partial, wraps
 
 import pytest
 
@@ -24,6 +24,9 @@ from threadtree import (
     WorkerState,
     async_,
     await_,
+    broadcast,
+    bubble,
+    call_in,
     create_worker,
     current,
     is_main,
@@ -200,6 +203,61 @@ def test_create_worker_sends_each_argument_to_its_place(create):
     assert type(worker) is Worker
     assert worker.get() == ((1,), {"two": 2})
     assert (worker.parent, worker.daemon, worker.print_traceback) == (None, True, False)
+
+
+def greet(name):
+    return "hello", name
+
+
+class Greeting:
+    def __init__(self, name):
+        self.said = "hello", name
+
+    def __iter__(self):
+        return iter(self.said)
+
+    def again(self, *, name="nobody"):
+        return "hello", name
+
+    __call__ = again
+
+
+@wraps(greet)
+def wrapped(*args, **kwargs):
+    return greet(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "task", [greet, Greeting, Greeting("Ann"), Greeting("Ann").again, partial(greet), wrapped]
+)
+@pytest.mark.parametrize("is_decorator", [False, True])
+def test_a_keyword_name_is_the_tasks_if_it_has_one(task, is_decorator):
+    worker = create_worker(name="Bob")(task) if is_decorator else create_worker(task, name="Bob")
+    assert tuple(worker.get()) == ("hello", "Bob")
+    assert worker.name == Worker(task).name
+
+
+@pytest.mark.parametrize(
+    ("task", "args"),
+    [
+        (give, ()),
+        (len, ([],)),
+        (greet, ("Ann",)),
+        (partial(greet, "Ann"), ()),
+        (lambda **name: name, ()),
+        (lambda name, /: name, (1,)),
+    ],
+)
+def test_a_keyword_name_is_the_workers_if_the_task_has_none_or_has_got_it(task, args):
+    worker = create_worker(task, *args, name="Bob")
+    assert worker.get() == task(*args)
+    assert worker.name == "Bob"
+
+
+@pytest.mark.parametrize("call", [create_worker, async_, await_])
+def test_the_callback_may_be_given_by_its_name(call):
+    given = call(callback=give, two=2)
+    assert (given if call is await_ else given.get()) == ((), {"two": 2})
 
 
 def test_create_worker_has_the_defaults_of_worker():
@@ -560,6 +618,11 @@ def test_the_target_of_an_event_is_the_one_that_fires_it(main, hear, idle):
         (lambda worker: worker.bubble("X"), ["main", "worker"]),
         (lambda worker: worker.parent.broadcast("X"), ["child", "grandchild"]),
         (lambda worker: worker.parent.children_fire("X"), ["child"]),
+        (lambda worker: worker.bubble(Event("X")), ["main", "worker"]),
+        (lambda worker: worker.parent.broadcast(Event("X")), ["child", "grandchild"]),
+        (lambda worker: worker.parent_fire(Event("X"), bubble=True), ["main", "worker"]),
+        (lambda worker: call_in(worker, bubble, Event("X")), ["main", "worker"]),
+        (lambda worker: call_in(worker.parent, broadcast, Event("X")), ["child", "grandchild"]),
     ],
 )
 def test_who_hears_an_event(send, hearers, family, hear):
@@ -586,11 +649,59 @@ def test_without_a_parent_nothing_goes_up(send, idle, hear):
     assert events == []
 
 
+class Condition:
+    """Something callable that has a ``get``, as a dict of conditions may."""
+
+    def __call__(self, event):
+        return event.name == "X"
+
+    def get(self):
+        return "got"
+
+
+class CallableDefer(Defer):
+    def __call__(self, event): ...
+
+
+class Ticket:
+    def get(self):
+        return "got"
+
+
+def resolved(defer):
+    defer.resolve("got")
+    return defer
+
+
+@pytest.mark.parametrize(
+    ("param", "given"),
+    [
+        (Condition(), 1),
+        (resolved(Defer()), "got"),
+        (resolved(CallableDefer()), "got"),
+        (Ticket(), "got"),
+        (0, None),
+    ],
+)
+def test_wait_asks_for_the_kinds_in_the_order_of_the_manual(main, param, given):
+    main.fire("X", 1)
+    assert main.wait(param) == given
+    main.update()
+
+
 def test_listen_is_a_method_and_a_decorator(main):
     assert main.listen(give, "NAME") is give
 
     @main.listen("NAME", priority=1)
     def handler(event): ...
+
+    for listen_to in main.listen, listen:
+
+        @listen_to(event_name="OTHER", priority=1)
+        def other(event): ...
+
+        assert main.listeners["OTHER"][0].callback is other
+        main.unlisten(other)
 
     listeners = main.listeners["NAME"]
     assert type(listeners) is list

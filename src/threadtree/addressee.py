@@ -19,7 +19,7 @@ from .pool import current
 from .run import Run, StopEvent
 from .tally import Tally
 
-__all__ = ["Addressee"]
+__all__ = ["Addressee", "fire_at"]
 
 F = TypeVar("F", bound=Callback)
 
@@ -74,10 +74,10 @@ class Addressee(Node):
 
         Returns self. Any thread, signal handler or finalizer. It is dispatched exactly once, or
         rejected exactly once when this worker has ended: then it is counted in :attr:`rejected`,
-        and the target, which is the sender if none is given, gets EVENT_REJECT if it listens for
-        that, with ``(event, worker)``. Before the start, events wait. With ``bubble`` every
-        ancestor gets it too, with ``broadcast`` everything below. Raises TypeError for a name
-        that is no string. (From pyThreadWorker.)
+        and the target, which is the sender if none is given, gets EVENT_REJECT if it listens, or
+        waits, for that, with ``(event, worker)``. Before the start, events wait. With ``bubble``
+        every ancestor gets it too, with ``broadcast`` everything below. Raises TypeError for a
+        name that is no string. (From pyThreadWorker.)
         """
         # The hottest path of the library, 280 ns. So Event(...), which would be 80 ns more, and
         # Mailbox.put(), which would be 60, are written out.
@@ -145,7 +145,9 @@ class Addressee(Node):
         sender = event.target
         if not isinstance(sender, Addressee) or sender is self:
             return  # programs may use any object as a tag
-        if event.name != "EVENT_REJECT" and "EVENT_REJECT" in sender.listeners:
+        # A wait that is registered may be for it; what it is for, only its own thread knows.
+        listens = "EVENT_REJECT" in sender.listeners or sender._life.waits
+        if event.name != "EVENT_REJECT" and listens:
             sender._post(Event("EVENT_REJECT", (event, self), target=self))
 
     def _request_stop(self, now: bool) -> None:
@@ -184,13 +186,17 @@ class Addressee(Node):
     def listen(self, callback: F, event_name: str, **options: Any) -> F: ...
     @overload
     def listen(self, callback: str, **options: Any) -> Callable[[F], F]: ...
-    def listen(self, callback: F | str, *args: Any, **kwargs: Any) -> F | Callable[[F], F]:
+    @overload
+    def listen(self, *, event_name: str, **options: Any) -> Callable[[F], F]: ...
+    def listen(self, callback: Any = ..., *args: Any, **kwargs: Any) -> Any:
         """Call ``callback(event)``, in this worker's thread, for its events of a name.
 
-        ``listen(callback, "NAME")``, or as a decorator ``@listen("NAME")``; further arguments as
-        for :class:`Listener`, whose errors it raises. Returns the callback. Any thread.
-        (From pyThreadWorker.)
+        ``listen(callback, "NAME")``, or as a decorator ``@listen("NAME")``, or
+        ``@listen(event_name="NAME")``; further arguments as for :class:`Listener`, whose errors it
+        raises. Returns the callback. Any thread. (From pyThreadWorker.)
         """
+        if callback is ... and "event_name" in kwargs:
+            return lambda function: self.listen(function, **kwargs)
         if isinstance(callback, str):
             name = callback
             if args:  # or it would be a decorator of nothing, and nobody would listen
@@ -235,11 +241,33 @@ class Addressee(Node):
     def children_fire(self, *args: Any, **kwargs: Any) -> None:
         """Fire an event at each child, with this worker as the target."""
         event = self._own_event(*args, **kwargs)
-        for child in self._children.copy():
-            child.fire(event)  # type: ignore[attr-defined]
+        children: list[Any] = list(self._children.copy())
+        if event.bubble or event.broadcast:
+            fire_at(children, event)
+        else:
+            for child in children:
+                child.fire(event)
 
     def _own_event(self, event: Event | str, *args: Any, **kwargs: Any) -> Event:
         if isinstance(event, Event):
             event.target = self
+            event.bubble = kwargs.get("bubble", event.bubble)
+            event.broadcast = kwargs.get("broadcast", event.broadcast)
             return event
         return Event(event, *args, **{**kwargs, "target": self})
+
+
+def fire_at(addressees: list[Any], event: Event) -> None:
+    """Have an event dispatched or rejected by each of these, and by those whom its flags add: by
+    each of all of them once."""
+    reached = dict.fromkeys(walk(addressees) if event.broadcast else addressees)
+    if event.bubble:
+        above: dict[Any, None] = {}
+        for node in addressees:
+            for ancestor in node._ancestors():
+                if ancestor in above:  # and so is all that is above it
+                    break
+                above[ancestor] = None
+        reached.update(above)
+    for node in reached:
+        node._post(event)

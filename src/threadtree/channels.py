@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import ref
 
+from .addressee import fire_at
 from .events import Event
 from .jobs import Job
 from .pool import current
@@ -55,14 +56,9 @@ class Channel:
             event = Event(event, *args, **kwargs)
         if event.target is None:
             event.target = current()
-        for link in self._subscribers.copy().values():
-            worker = link()
-            if worker is None:
-                continue
-            if event.bubble or event.broadcast:
-                worker.fire(event)
-            else:
-                worker._post(event)  # as fire() would: 100 ns less for each subscriber
+        links = self._subscribers.copy().values()
+        # As fire() of each would, but for those whom the flags reach by several of them.
+        fire_at([worker for link in links if (worker := link()) is not None], event)
 
     def _checked(self, thread: Job[Any] | None) -> Job[Any]:
         worker = current() if thread is None else thread

@@ -6,6 +6,9 @@ them; who joins does not, nor who waits for a call itself. And who awaits leaves
 So a way that comes to somebody by a call goes on only by waits that are deaf, and one that comes by
 a loop only by those that hold it up.
 
+At the exit, the main thread waits for the workers that nobody asks to end. Nobody could catch it if
+that raised, so it is not entered, but looked up; and who waits for its end by then looks again.
+
 Only waits that nothing else can satisfy are entered here. A wait with a timeout ends by itself, and
 closes no circle.
 """
@@ -47,6 +50,11 @@ class Kind:
     def __init__(self, leaves: frozenset[str] = frozenset(), needs: str = "") -> None:
         self._leaves = leaves
         self._needs = needs
+
+    @property
+    def is_for_the_end(self) -> bool:
+        """Whether nothing less than the end of the other is waited for."""
+        return not self._needs
 
     def is_met_by(self, other: Kind) -> bool:
         """Whether what we wait for can be had of somebody although they wait so themselves."""
@@ -122,9 +130,11 @@ def _path(start: Any, goal: Any, kind: Kind) -> list[Any]:
             return [node for node, _ in reversed(chain)]
         if node._is_leaving():
             continue  # a stop has come, and ends its waits
-        for target, other in node._life.waits_for.copy().values():
-            following = (target, other)
-            if following not in came_from and not way.is_met_by(other):
+        waits = list(node._life.waits_for.copy().values())
+        if way.is_for_the_end:
+            waits += [(target, HEARING) for target in node._waits_at_its_end()]
+        for following in waits:
+            if following not in came_from and not way.is_met_by(following[1]):
                 came_from[following] = step
                 pending.append(following)
     return []

@@ -13,7 +13,7 @@ from .jobs import T_co
 from .parking import Claim, deadline_after
 from .pool import current
 from .signals import Signal
-from .waiting import Waiting
+from .waiting import Result, Waiting
 from .waits import ExactWait
 from .workers import Worker
 
@@ -78,7 +78,7 @@ class Settlement:
             raise interrupt
 
 
-class Defer(Generic[T]):
+class Defer(Result, Generic[T]):
     """A result that somebody supplies later, from any thread, once.
 
     The first ``resolve`` or ``reject`` counts, further ones do nothing. ``await defer`` waits
@@ -128,8 +128,10 @@ class Defer(Generic[T]):
         main thread or of a foreign one is stopped. Any thread.
         """
         deadline = deadline_after(timeout)
-        if not self._fulfilled:
-            waiter = current()
+        waiter = current()
+        if self._fulfilled:
+            waiter.look()  # a wait all the same: a stop or a pause reaches us here
+        else:
             event = Event("DEFER_FULFILL", self, target=waiter)
             key = self._fulfilled._subscribe(waiter._mailbox.delivery(event))
             try:

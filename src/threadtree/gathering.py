@@ -115,7 +115,9 @@ def _in_turn(started: list[tuple[Job[T], Run]], deadline: float) -> Iterator[Job
     keys = [(run, run.stopped._subscribe(partial(note, (node, run)))) for node, run in started]
     try:
         for _ in started:
-            if not ended:
+            if ended:
+                waiter.look()  # a wait all the same: a stop or a pause reaches us here
+            else:
                 if deadline == FOREVER:
                     refuse_endless(waiter, pending)
                 waiter.wait_for(ended, deadline)

@@ -6,7 +6,7 @@ ended; so every wait here is for ``stopped`` first, and then for the last moment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final
@@ -44,6 +44,12 @@ class Joinable(EventLoop):
 
         return self._coroutine is not None and current_task() is self._coroutine
 
+    _is_at_the_exit = NEVER  # goes when it begins to wait for these
+
+    def _waits_at_its_end(self) -> Iterable[Any]:
+        """For whom it now waits before it ends, without a limit and without asking. Any thread."""
+        return ()
+
     def _will_end(self, run: Run) -> bool:
         """Whether its end can be waited for: somebody has started it."""
         return run.state is not WorkerState.PENDING
@@ -66,7 +72,8 @@ class Joinable(EventLoop):
 
         False means that the waiter, which is no worker that ends, was stopped itself.
         """
-        if deadline == FOREVER and till is NEVER and not run.stopped:
+        is_unlimited = deadline == FOREVER and (till is NEVER or till is self._is_at_the_exit)
+        if is_unlimited and not run.stopped:
             without_circle(current(), self, wait, kind)
         else:
             wait()
@@ -83,14 +90,15 @@ class Joinable(EventLoop):
         run = self._life  # once: another thread may start us again
         if not self._will_end(run):
             return
-        if not run.ended:
-            self._rest_until_end(run, deadline)
-        else:
-            run.await_native_end()
+        self._rest_until_end(run, deadline)
 
     def _rest_until_end(self, run: Run, deadline: float, till: Signal = NEVER) -> bool:
         """Wait for the end of the run, or for ``till``, without dispatching events."""
         waiter = current()
+        if run.ended:
+            waiter._glance()
+            run.await_native_end()
+            return True
         either = run.stopped | till
         key = either._subscribe(waiter.wake)
         try:
@@ -98,6 +106,16 @@ class Joinable(EventLoop):
             return self._wait_for_end(run, deadline, rest, till, DEAF)
         finally:
             either._unsubscribe(key)
+
+    def _glance(self) -> None:
+        """What a wait that dispatches no events does when it need not wait: a stop or a pause
+        reaches us here, too. For the owner."""
+        run = self._own_run()
+        if run.attention:
+            self._attend(run)
+        if self._stop_is_queued(run):
+            self._heed_stop(run)
+        self._hold()
 
     def _loop_until_end(
         self, run: Run, waiter: EventLoop, deadline: float, till: Signal = NEVER
@@ -141,7 +159,10 @@ class Joinable(EventLoop):
             entry, entries = object(), waiter._life.waits_for
             try:
                 enter(entry, waiter, self, AWAITING)
-                await run.stopped
+                await (run.stopped | self._is_at_the_exit)
+                if not run.stopped:
+                    enter(entry, waiter, self, AWAITING)  # is it a circle now?
+                    await run.stopped
             finally:
                 entries.pop(entry, None)
         run.await_native_end()

@@ -155,15 +155,21 @@ class Mailbox:
             yield self.left[0]
             self.left.clear()
 
-    def place_of(self, event: Event) -> int | None:
-        """How many events are queued before this one; None if it is not queued itself."""
-        while True:
+    def place_of(self, event: Event, at_most: int | None = None) -> int | None:
+        """How many events are queued before this one; None if it is not queued itself.
+
+        ``at_most``, if given, is its place of some time ago, or more. Any thread.
+        """
+        # By index, as an iterator or a copy of a deque fails when others append meanwhile. And
+        # downwards: events only ever leave from before it, and so it cannot slip past us.
+        place = len(self.queue) - 1
+        if at_most is not None:
+            place = min(place, at_most)
+        while place >= 0:
             try:
-                # By index: only we take from the left, so what is there stays in its place. An
-                # iterator or a copy of a deque fails when others append meanwhile.
-                for place in range(len(self.queue)):
-                    if self.queue[place] is event:
-                        return place
-                return None
+                if self.queue[place] is event:
+                    return place
             except IndexError:
-                pass  # a signal handler has waited, and taken some
+                pass  # the queue has become shorter
+            place -= 1
+        return None

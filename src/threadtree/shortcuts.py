@@ -6,6 +6,8 @@ Each may be called from any thread, and means the worker of that thread.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .events import Callback, Event
@@ -56,6 +58,16 @@ def create_worker(
 ) -> Worker[T]: ...
 @overload
 def create_worker(
+    *,
+    callback: Callable[..., T],
+    parent: Job[Any] | bool | None = None,
+    daemon: bool | None = None,
+    print_traceback: bool = True,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Worker[T]: ...
+@overload
+def create_worker(
     *args: Any,
     parent: Job[Any] | bool | None = None,
     daemon: bool | None = None,
@@ -74,7 +86,8 @@ def create_worker(
     """Make a :class:`Worker` and start it with the other arguments; gives the worker.
 
     ``create_worker(task, ...)``, or as a decorator, ``@create_worker`` or
-    ``@create_worker(daemon=True)``: then the name stands for the running worker.
+    ``@create_worker(daemon=True)``: then the name stands for the running worker. ``name`` is the
+    worker's, unless the task has a parameter of that name itself: then it is the task's.
     (From pyThreadWorker.)
 
     >>> @create_worker(name="greeter")
@@ -85,14 +98,20 @@ def create_worker(
     """
 
     def start(callback: Callable[..., T], *args: Any) -> Worker[T]:
-        worker = Worker(callback, parent, daemon, print_traceback, name=name)
-        return worker.start(*args, **kwargs)
+        if name is None or not _takes(callback, "name", args):
+            worker = Worker(callback, parent, daemon, print_traceback, name=name)
+            return worker.start(*args, **kwargs)
+        # As in pyThreadWorker, whose workers have no names: a program of those days goes first.
+        worker = Worker(callback, parent, daemon, print_traceback)
+        return worker.start(*args, name=name, **kwargs)
 
-    return _now_or_as_decorator(start, args)
+    return _now_or_as_decorator(start, args, kwargs)
 
 
 @overload
 def async_(callback: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Async[T]: ...
+@overload
+def async_(*, callback: Callable[..., T], **kwargs: Any) -> Async[T]: ...
 @overload
 def async_(**kwargs: Any) -> Callable[[Callable[..., T]], Async[T]]: ...
 def async_(*args: Any, **kwargs: Any) -> Any:
@@ -107,11 +126,13 @@ def async_(*args: Any, **kwargs: Any) -> Any:
     def start(callback: Callable[..., T], *args: Any) -> Async[T]:
         return Async(callback).start(*args, **kwargs)
 
-    return _now_or_as_decorator(start, args)
+    return _now_or_as_decorator(start, args, kwargs)
 
 
 @overload
 def await_(callback: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+@overload
+def await_(*, callback: Callable[..., T], **kwargs: Any) -> T: ...
 @overload
 def await_(**kwargs: Any) -> Callable[[Callable[..., T]], T]: ...
 def await_(*args: Any, **kwargs: Any) -> Any:
@@ -131,13 +152,40 @@ def await_(*args: Any, **kwargs: Any) -> Any:
         finally:
             work.stop()  # does nothing to one that has ended
 
-    return _now_or_as_decorator(run, args)
+    return _now_or_as_decorator(run, args, kwargs)
 
 
-def _now_or_as_decorator(f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def _now_or_as_decorator(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     if args and callable(args[0]):
         return f(*args)
+    if not args and callable(kwargs.get("callback")):  # by its name in the manual
+        return f(kwargs.pop("callback"))
     return lambda callback: f(callback, *args)
+
+
+def _takes(callback: Any, name: str, args: tuple[Any, ...]) -> bool:
+    """Whether it takes an argument by this name, beside these, as far as one can tell."""
+    function = callback
+    while isinstance(function, partial):
+        function = function.func
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not isinstance(function, (FunctionType, MethodType)):
+        function = type(function).__call__
+    if not isinstance(function, (FunctionType, MethodType)):
+        return False  # on Python 3.11, to ask a builtin for its signature is not thread-safe
+    from inspect import Parameter, signature  # not at the top: 5 ms, for a rare need
+
+    try:
+        its = signature(callback)
+        if name in its.bind_partial(*args).arguments:
+            return False
+    except (TypeError, ValueError):
+        return False
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return name in its.parameters and its.parameters[name].kind in by_name
 
 
 def sleep(timeout: float) -> None:
@@ -152,10 +200,12 @@ def sleep(timeout: float) -> None:
 def listen(callback: F, event_name: str, **options: Any) -> F: ...
 @overload
 def listen(callback: str, **options: Any) -> Callable[[F], F]: ...
-def listen(callback: Any, *args: Any, **kwargs: Any) -> Any:
+@overload
+def listen(*, event_name: str, **options: Any) -> Callable[[F], F]: ...
+def listen(*args: Any, **kwargs: Any) -> Any:
     """``current().listen(...)`` with ``permanent=False``: forgotten when the run ends, so that a
     worker that is started again does not listen twice. (From pyThreadWorker.)"""
-    return current().listen(callback, *args, **{"permanent": False, **kwargs})
+    return current().listen(*args, **{"permanent": False, **kwargs})
 
 
 def unlisten(callback: Callback) -> None:

@@ -123,6 +123,9 @@ class _Exit:
     def _wait_for_orphans(self) -> None:
         for farewell in farewells.copy().values():
             farewell()
+        root = current()
+        if isinstance(root, Root):
+            root._is_at_the_exit.go()  # an orphan that waits for our end closes a circle
         while orphans := [node for node in self._present() if not _is_below_a_daemon(node)]:
             wait_until_ended(orphans)
 

@@ -10,11 +10,13 @@ and taking a callback out of its dict is the atomic step that decides which of t
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from itertools import repeat
 from operator import call
+from types import FrameType
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
@@ -41,6 +43,16 @@ class _Here(threading.local):
 
 
 _here: Final = _Here()
+
+
+def _depth_in_the_stack() -> int:
+    """What ``_here.depth`` should be. Two Ctrl-C in a row may have left it too high."""
+    frame: FrameType | None = sys._getframe(2)
+    depth = 0
+    while frame is not None:
+        depth += frame.f_code is Signal.go.__code__
+        frame = frame.f_back
+    return min(depth, _DEEPEST)
 
 
 def _nothing() -> None:
@@ -90,12 +102,16 @@ class Signal:
         KeyboardInterrupt is raised again after the last.
         """
         depth, reached = _here.depth, [self]
+        if depth == _DEEPEST:
+            depth = _here.depth = _depth_in_the_stack()
         failures: list[BaseException] = []
         interrupt: BaseException | None = None
         while True:
             # Ctrl-C may come anywhere in here. Every step can be taken twice, so start again.
             try:
                 self._go = True
+                if interrupt is not None:
+                    _here.depth = depth
                 if len(reached) == 1 and not self._jobs and not self._dependents:
                     break
                 if depth == _DEEPEST:

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
     from .futures import Async, Defer
     from .jobs import Job
 
-__all__ = ["Waiting"]
+__all__ = ["Result", "Waiting"]
 
 T = TypeVar("T")
+
+
+class Result:
+    """What ``wait()`` takes for a result that somebody supplies, also if it can be called, too."""
+
+    def get(self) -> Any:
+        raise NotImplementedError
+
+    def _waited_for_by(self, waiter: Waiting, *args: Any, **kwargs: Any) -> Any:
+        return self.get(*args, **kwargs)
 
 
 class Waiting(Runner):
@@ -118,16 +128,17 @@ class Waiting(Runner):
 
         A string: :meth:`Worker.wait_event`; an Async or a Defer: its ``get()``; another Worker:
         :meth:`Worker.wait_thread`; a Signal: its ``wait()``; something callable:
-        :meth:`Worker.wait_until`; a number: :meth:`Worker.wait_timeout`. (From pyThreadWorker.)
+        :meth:`Worker.wait_until`; something else with a ``get()``: that; a number:
+        :meth:`Worker.wait_timeout`. The first that fits is taken. (From pyThreadWorker.)
         """
         if isinstance(param, str):
             return self.wait_event(param, *args, **kwargs)
-        if isinstance(param, Waiting):
+        if isinstance(param, (Waiting, Result)):
             return param._waited_for_by(self, *args, **kwargs)
         if isinstance(param, Signal):
             return param.wait(*args, **kwargs)
-        if hasattr(param, "get"):
-            return param.get(*args, **kwargs)
         if callable(param):
             return self.wait_until(param, *args, **kwargs)
+        if hasattr(param, "get"):
+            return param.get(*args, **kwargs)
         return self.wait_timeout(param, *args, **kwargs)

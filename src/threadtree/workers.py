@@ -27,7 +27,8 @@ class Worker(Job[T_co]):
 
     ``task`` is what a run does; without it, it is :meth:`wait_forever`. ``parent`` is the worker
     that tells this one to end when it ends itself, and waits for it: by default the current one,
-    if this is called in a worker; in the main thread, and with ``parent=False``, there is none.
+    if this is called in a worker; in the main thread, in one that the library did not start, and
+    with ``parent=False``, there is none.
     With ``daemon`` nobody waits for its end; None means: as the parent. ``print_traceback`` logs
     an error in the task at once. ``name`` is by default the task's ``__name__``.
 

@@ -35,6 +35,7 @@ def task(number: int, *, flag: bool = False) -> str:
 def create_worker_in_each_form() -> None:
     assert_type(create_worker(task, 1), Worker[str])
     assert_type(create_worker(task, 1, flag=True, daemon=True, parent=False), Worker[str])
+    assert_type(create_worker(callback=task, daemon=True), Worker[str])
 
     @create_worker
     def bare() -> int:
@@ -100,6 +101,11 @@ def listen_in_each_form() -> None:
         return len(event.name)
 
     assert_type(listen(callback, "NAME", once=True)(Event("NAME")), int)
+
+    @listen(event_name="NAME")
+    def by_keyword(event: Event) -> None: ...
+
+    unlisten(by_keyword)
 
     @listen("NAME")
     def decorated(event: Event) -> float:

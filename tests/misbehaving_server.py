@@ -28,6 +28,7 @@ __all__ = [
     "short",
     "silent",
     "stall",
+    "stall_without_a_length",
     "status",
     "wait_for",
     "wrong",
@@ -101,6 +102,13 @@ def chunks_cut_short(request: Request) -> None:
 def stall(request: Request) -> None:
     """Half of the bytes, then none."""
     request.head()
+    request.wfile.write(BODY[: len(BODY) // 2])
+    request.stall()
+
+
+def stall_without_a_length(request: Request) -> None:
+    """Half of the bytes, then none; that there are more is not known."""
+    request.head(length=None)
     request.wfile.write(BODY[: len(BODY) // 2])
     request.stall()
 

@@ -407,6 +407,7 @@ class Program:
         (on.stall, "downloading", 8),
         (on.stall, "1 of 6 files", 8),
         (on.stall, None, 8),
+        (on.stall_without_a_length, None, 8),
         (on.stall, None, 1),  # so that the other files are still to be handed out
         (on.silent, None, 8),
         (on.status(500), "again in", 8),

@@ -55,6 +55,7 @@ def fetch(
                 received += len(chunk)
                 on_bytes(len(chunk))
                 checkpoint()
+            checkpoint()  # cut by a stop, an answer of unknown length looks as if it were complete
         if size is not None and received < size:
             raise Damaged(f"only {received} of {size} bytes came")
         expected = sha256_of(job.original) if job.original else job.sha256

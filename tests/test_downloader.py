@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -505,6 +505,87 @@ def test_sigterm_ends_in_order_too(server: MisbehavingServer, to: Path) -> None:
         ran.process.terminate()
         assert ran.ends() == 130
     assert files_below(to) == {}
+
+
+# Runs the program, and does something first. What comes in between, here comes for certain.
+AFTER = """
+import runpy, signal, sys, threadtree
+{}
+runpy.run_module("examples.downloader", run_name="__main__", alter_sys=True)
+"""
+INTERRUPTS_AT_THE_END = """
+def shutdown(worker, end=threadtree.Worker.shutdown):
+    interrupt()
+    stragglers = end(worker)
+    interrupt()
+    return stragglers
+
+def interrupt():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        signal.raise_signal(number)
+
+threadtree.Worker.shutdown = shutdown
+"""
+
+
+def test_further_interrupts_do_not_disturb_the_end(server: MisbehavingServer, to: Path) -> None:
+    launcher = AFTER.format(INTERRUPTS_AT_THE_END)
+    with Program(server.url("/stalls", on.stall), "--to", to, launcher=launcher) as ran:
+        server.stalling.wait()
+        ran.interrupt()
+        assert ran.ends() == 130
+    assert "interrupted: downloaded 0 of 1 file" in ran.output
+    assert files_below(to) == {}
+
+
+@pytest.mark.parametrize("program", ["downloader", "log_forwarder"])
+def test_ctrl_c_while_it_imports_is_no_error(program: str) -> None:
+    launcher = f"""
+import runpy, signal, sys
+class Interrupt:
+    def find_spec(name, *args):
+        if name == "threadtree":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt)
+runpy.run_module("examples.{program}", run_name="__main__", alter_sys=True)
+"""
+    with Program(launcher=launcher) as ran:
+        assert ran.ends() == 130
+    assert ran.output == ""
+
+
+def test_ctrl_c_ends_it_when_its_output_is_stuck(server: MisbehavingServer, to: Path) -> None:
+    launcher = AFTER.format("threadtree.graces.asked = threadtree.graces.told = 0.05")
+    said_enough = Flag()
+    server.on_request = lambda number: said_enough.set() if number == 5 else None
+    url = server.url("/" + "x" * 3000, on.status(500))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    os.set_blocking(writer, True)
+    os.read(reader, 4096)  # room for two lines
+    options = ("--retries", 1000, "--backoff", 0, "--to", to)
+    with Program(url, *options, launcher=launcher, stdout=writer) as ran:
+        said_enough.wait()
+        ran.interrupt()
+        assert ran.process.wait() == 130
+        assert "Traceback" not in ran.errors()  # the library names what is stuck
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("streams", ["<&- >&-", ">/dev/full"])
+def test_it_needs_no_standard_streams(folder: Path, to: Path, streams: str) -> None:
+    launcher = f"""
+import os, sys
+command = 'exec "$0" -m examples.downloader "$@" {streams}'
+os.execv("/bin/sh", ["sh", "-c", command, sys.executable, *sys.argv[1:]])
+"""
+    with Program(folder, "--to", to, launcher=launcher) as ran:
+        assert ran.ends() == 0
+    assert files_below(to / "folder") == files_below(folder)
 
 
 def test_it_goes_on_when_nobody_reads_what_it_says(folder: Path, to: Path) -> None:

@@ -20,7 +20,7 @@ except ImportError:  # Windows
 
 def keys_available() -> bool:
     """Whether there is a terminal to read keys from."""
-    if termios is None or not sys.stdin.isatty():
+    if termios is None or sys.stdin is None or not sys.stdin.isatty():
         return False
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()  # else we are in the background

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from threadtree import Channel, Worker, WorkerCancelled, create_worker, current
 
-from .display import Display, amount, picture_of, say
+from ..console import INTERRUPTED, say
+from .display import Display, amount, picture_of
 from .keys import keys_available, read_keys
 from .manager import Manager, Report
 from .server import FileServer
@@ -21,7 +22,7 @@ from .sources import Job, free_path, job_of_url, jobs_of_directory, standard_lib
 
 __all__ = ["main"]
 
-DONE, INCOMPLETE, INTERRUPTED = 0, 1, 130  # exit codes; 2 is for wrong arguments
+DONE, INCOMPLETE = 0, 1  # exit codes; 2 is for wrong arguments, 130 for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ending, code = "stopped: ", INCOMPLETE
     except KeyboardInterrupt:
         for straggler in worker.shutdown():
-            say(str(straggler))
+            say(str(straggler).partition(", at:")[0])  # without its stack
         ending, code = "interrupted: ", INTERRUPTED
     _tell(report, f"{ending}downloaded", f"in {monotonic() - begin:.1f} s, into {options.to}")
     return code

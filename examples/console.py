@@ -54,6 +54,8 @@ def ignore_interrupts() -> None:
     """The end has begun: from now on, signals change nothing."""
     global _was_interrupted
     _was_interrupted = True
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # as a last act, the interpreter drops our handler
 
 
 def say(line: str) -> None:

@@ -72,7 +72,9 @@ def say(line: str) -> None:
 
 def printable(text: str) -> str:
     """What a server or a file's name has for the user, without what would steer the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text])
 
 
 def _is_read() -> bool:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,32 @@ def test_a_redirection_in_a_circle_is_reported_at_once(server: MisbehavingServer
     assert code == 1
     assert "redirect" in said
     assert "tried once" in said
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://[::1]:x/", "http://host/a b"])
+def test_a_url_that_cannot_be_is_not_tried_again(run: Any, url: str) -> None:
+    code, said = run(url, *TRIES)
+    assert code == 1
+    assert "tried once" in said
+
+
+def test_the_words_of_a_server_do_not_steer_the_terminal(
+    server: MisbehavingServer, run: Any
+) -> None:
+    said = run(server.url("/file", on.status(404, "\x1b[2J" + "long" * 100)), *TRIES)[1]
+    assert "\x1b" not in said
+    assert "HTTP Error 404: \ufffd[2Jlong" in said
+    assert max(map(len, said.splitlines())) < 300
+
+
+@pytest.mark.parametrize("elsewhere", ["ftp://127.0.0.1/", "file:///etc/passwd", "data:,x"])
+def test_no_redirection_leads_out_of_http(
+    server: MisbehavingServer, run: Any, elsewhere: str
+) -> None:
+    code, said = run(server.url("/file", on.redirect(elsewhere)), *TRIES)
+    assert code == 1
+    assert "tried once" in said
+    assert "refused" not in said  # nobody was asked
 
 
 def test_a_server_that_recovers_is_forgiven(server: MisbehavingServer, to: Path, run: Any) -> None:
@@ -497,6 +523,36 @@ def test_ctrl_c_does_not_wait_for_a_tls_handshake(to: Path) -> None:
                 assert connection.recv(1)  # it has begun to shake hands
                 ran.interrupt()
                 assert ran.ends() == 130
+
+
+SAYS_THAT_IT_CONNECTS = """
+import socket
+
+class Socket(socket.socket):
+    def connect(self, address):
+        print("connecting", flush=True)
+        super().connect(address)
+
+socket.socket = Socket
+threadtree.graces.asked = threadtree.graces.told = 1
+"""
+
+
+def test_ctrl_c_does_not_wait_for_a_connection(to: Path) -> None:
+    with socket.socket() as busy, ExitStack() as queue:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        for _ in range(4):  # so that it takes no more
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(busy.getsockname())
+        url = f"http://127.0.0.1:{busy.getsockname()[1]}/file"
+        launcher = AFTER.format(SAYS_THAT_IT_CONNECTS)
+        with Program(url, "--timeout", 3600, "--to", to, launcher=launcher) as ran:
+            ran.says("connecting")
+            ran.interrupt()
+            assert ran.ends() == 130
+    assert "still running" not in ran.output
 
 
 def test_sigterm_ends_in_order_too(server: MisbehavingServer, to: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import InvalidURL
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 from threadtree import (
     Channel,
@@ -166,14 +167,16 @@ class Manager:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether it makes sense to try again: not so when the server says that it is our mistake."""
-    if not isinstance(error, HTTPError):
-        return True
-    return error.code >= 500 or error.code in (408, 429)
+    """Whether it makes sense to try again: not so when it is the URL, or the server says so."""
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code in (408, 429)
+    if isinstance(error, URLError):
+        return not isinstance(error.reason, str)  # else it is urllib that refuses
+    return not isinstance(error, InvalidURL | ValueError)  # as of a port, or a name
 
 
 def _reason(error: Exception) -> str:
-    """An error in words, on one line, for the user."""
+    """An error in words, on one line, for the user. Some of the words may be the server's."""
     reason = getattr(error, "reason", None)  # of a URLError, what is behind it
     text = str(error) if isinstance(error, HTTPError) else str(reason or error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(text.split())[:200] or type(error).__name__

@@ -666,15 +666,36 @@ os.execv(sys.executable, [sys.executable, "-m", "examples.downloader", *sys.argv
 """
 
 
+# A shell that moves its job to the background when it is asked to, ends it, and says how it ended.
+IN_A_SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+def to_foreground():
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+command = [sys.executable, "-m", "examples.downloader", *sys.argv[1:]]
+job = subprocess.Popen(command, preexec_fn=to_foreground)
+signal.sigwait([signal.SIGUSR1])
+os.tcsetpgrp(0, os.getpgrp())
+job.terminate()
+status = os.waitpid(job.pid, os.WUNTRACED)[1]
+job.kill()
+sys.exit("stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+"""
+
+
 class ProgramOnTerminal(Program):
     """The program on a pseudo-terminal; what it says is what is drawn there."""
 
-    def __init__(self, *arguments: object, **environ: str) -> None:
+    def __init__(self, *arguments: object, launcher: str = ON_ITS_TERMINAL, **environ: str) -> None:
         self._keyboard, self._terminal = pty.openpty()
         self._before = termios.tcgetattr(self._terminal)
         super().__init__(
             *arguments,
-            launcher=ON_ITS_TERMINAL,
+            launcher=launcher,
             start_new_session=True,
             stdin=self._terminal,
             stdout=self._terminal,
@@ -741,6 +762,19 @@ def test_ctrl_c_on_a_terminal_ends_in_order_and_gives_the_terminal_back(
         assert "\x1b[?25h" in ran.output  # the cursor is visible again
         assert "interrupted: downloaded 0 of 1 file" in ran.output
     assert files_below(to) == {}
+
+
+def test_in_the_background_it_ends_without_the_terminal(
+    server: MisbehavingServer, to: Path
+) -> None:
+    url = server.url("/stalls", on.stall)
+    with ProgramOnTerminal(url, "--to", to, TERM="dumb", launcher=IN_A_SHELL) as ran:
+        server.stalling.wait()
+        ran.press("p")
+        ran.says("paused")
+        ran.process.send_signal(signal.SIGUSR1)
+        assert ran.process.wait() == 130
+        assert ran.errors() == ""
 
 
 def test_a_terminal_shows_live_bars(server: MisbehavingServer, folder: Path, to: Path) -> None:

@@ -119,11 +119,41 @@ def test_a_directory_comes_as_it_is(tmp_path: Path, to: Path, run: Any) -> None:
     for name in names:
         (folder / name).write_text("" if name == "empty" else name)
     os.symlink("a", folder / "link")
+    os.symlink("nowhere", folder / "broken")
+    os.symlink("circle", folder / "circle")
     os.mkfifo(folder / "pipe")
     assert run(folder)[0] == 0
     assert files_below(to / "a folder") == {
         name: (folder / name).read_bytes() for name in [*names, "link"]
     }
+
+
+def test_names_that_are_no_text_are_names(tmp_path: Path, to: Path) -> None:
+    folder = tmp_path / "f\N{LATIN SMALL LETTER U WITH DIAERESIS}\udcff"
+    folder.mkdir()
+    for name in ("\udcfe", "esc\x1b[2J", "new\nline", "?#%ff"):
+        (folder / name).write_bytes(os.fsencode(name))
+    with Program(folder, "--to", to, PYTHONIOENCODING="ascii") as ran:
+        assert ran.ends() == 0, ran.output
+    assert files_below(to / folder.name) == files_below(folder)
+    assert "serving" in ran.output
+
+
+def test_what_cannot_be_looked_at_is_reported(tmp_path: Path, to: Path, run: Any) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    names = []
+    while sum(map(len, names)) < 4200:  # so that its path is too long
+        names.append("x" * 250)
+        os.mkdir(names[-1], dir_fd=here)
+        here, above = os.open(names[-1], os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    code, said = run(tmp_path / names[0], "--retries", 0)
+    assert code == 1
+    assert "cannot be read: " in said
+    assert "too long" in said
+    assert "downloaded 0 of 0" not in said
 
 
 def test_an_empty_directory_is_done_at_once(tmp_path: Path, run: Any) -> None:
@@ -136,6 +166,13 @@ def test_it_follows_redirects(server: MisbehavingServer, to: Path, run: Any) -> 
     server.url("/new", on.good)
     assert run(server.url("/old", on.redirect("/new")))[0] == 0
     assert files_below(to) == {"old": BODY}
+
+
+@pytest.mark.parametrize(
+    ("name", "second"), [("a.b.c", "a.b-2.c"), ("127.0.0.1", "127.0.0.1-2"), (".rc", ".rc-2")]
+)
+def test_the_second_of_a_name_keeps_its_suffix(name: str, second: str) -> None:
+    assert sources.free_path(Path("to", name), {Path("to", name)}) == Path("to", second)
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(

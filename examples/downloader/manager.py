@@ -24,6 +24,7 @@ from threadtree import (
     Job as Node,
 )
 
+from ..console import printable
 from .fetch import fetch
 from .sources import Job
 
@@ -34,13 +35,15 @@ LONGEST_PAUSE = 60.0  # seconds before another attempt
 
 @dataclass
 class Report:
-    """What has become of the jobs so far. Only the manager writes it."""
+    """What has become of the jobs so far. Only the manager writes it, when it has begun."""
 
     jobs: int = 0
     fetched: dict[Job, int] = field(default_factory=dict)
     """Those that are there, verified, and their sizes."""
     failed: dict[Job, str] = field(default_factory=dict)
     """Those that were given up, and why."""
+    unreadable: list[OSError] = field(default_factory=list)
+    """Why there is no job for some of what we should serve."""
 
     @property
     def complete(self) -> bool:
@@ -117,7 +120,7 @@ class Manager:
         manager = current()
         while self._open and not self._is_paused and len(self._downloads) < self._at_a_time:
             job = self._open.popleft()
-            task = self._downloads.run(self._download, manager, job, name=job.path.name)
+            task = self._downloads.run(self._download, manager, job, name=printable(job.path.name))
             task.stopped.then(partial(manager.fire, "ENDED"))
 
     def _on_ended(self, event: Event) -> None:

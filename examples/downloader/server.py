@@ -8,6 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from threadtree import create_worker
 
@@ -52,5 +53,11 @@ class FileServer(ThreadingHTTPServer):
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
+    def translate_path(self, path: str) -> str:
+        """The file that a path means. Names may be any bytes; the base class knows only UTF-8."""
+        path = path.partition("?")[0].partition("#")[0]
+        name = unquote(path, errors="surrogateescape")
+        return super().translate_path(quote(name, errors="surrogatepass"))
+
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: the downloads are what the user looks at."""

@@ -21,7 +21,7 @@ import pytest
 import threadtree
 from examples.downloader import display, program, sources
 from examples.downloader.manager import Manager, Report
-from threadtree import Channel, Worker, current, wait_event
+from threadtree import Channel, Worker, current, native, wait_event
 
 from . import misbehaving_server as on
 from .bytecodes import is_in
@@ -354,6 +354,32 @@ def test_a_file_that_cannot_be_written_is_reported(
     assert "is a directory" in said.lower()
     assert "tried 3 times" in said
     assert files_below(to) == {}
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_it_does_with_the_threads_that_there_are(
+    server: MisbehavingServer, to: Path, run: Any, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    left = threads
+
+    def start(launch: Any, start: Any = native.Launch.start) -> None:
+        nonlocal left
+        if is_in(sys._getframe(), "_hand_out"):
+            left -= 1
+            if left < 0:
+                left = threads
+                raise RuntimeError("can't start new thread")
+        start(launch)
+
+    monkeypatch.setattr(native.Launch, "start", start)
+    code, said = run(*[server.url(f"/{n}", on.good) for n in range(3)])
+    if threads:
+        assert code == 0
+        assert files_below(to) == {str(n): BODY for n in range(3)}
+    else:
+        assert code == 1
+        assert said.count("can't start new thread; given up") == 3
+        assert files_below(to) == {}
 
 
 # -- pause and resume ------------------------------------------------------------------------------

@@ -120,8 +120,16 @@ class Manager:
         manager = current()
         while self._open and not self._is_paused and len(self._downloads) < self._at_a_time:
             job = self._open.popleft()
-            task = self._downloads.run(self._download, manager, job, name=printable(job.path.name))
-            task.stopped.then(partial(manager.fire, "ENDED"))
+            name = printable(job.path.name)
+            try:
+                task = self._downloads.run(self._download, manager, job, name=name)
+            except RuntimeError as error:  # there are no more threads
+                if len(self._downloads):  # until one of these ends
+                    self._open.appendleft(job)
+                    return
+                self._give_up(job, str(error))
+            else:
+                task.stopped.then(partial(manager.fire, "ENDED"))
 
     def _on_ended(self, event: Event) -> None:
         """A download has ended, and made room."""
@@ -145,9 +153,12 @@ class Manager:
             later(self._try_again, job, timeout=pause)
         else:
             times = "once" if attempts == 1 else f"{attempts} times"
-            current().advance()
-            self.report.failed[job] = reason = f"{_reason(error)}; tried {times}"
-            self._progress.pub("GIVEN_UP", (job, reason))
+            self._give_up(job, f"{_reason(error)}; tried {times}")
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        current().advance()
+        self.report.failed[job] = reason
+        self._progress.pub("GIVEN_UP", (job, reason))
 
     def _try_again(self, job: Job) -> None:
         self._open.append(job)

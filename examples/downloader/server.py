@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,10 +41,14 @@ class FileServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Have a child answer, where the base class has a bare thread: so it ends with us."""
-        create_worker(self._answer, request, client_address, name=f"client-{client_address[1]}")
+        name = f"client-{client_address[1]}"
+        try:
+            create_worker(self._answer, request, client_address, name=name)
+        except RuntimeError:  # there are no more threads: it has to come again
+            self.shutdown_request(request)
 
     def _answer(self, request: socket.socket, client_address: Any) -> None:
-        with cut_by_stop(request):
+        with suppress(OSError), cut_by_stop(request):  # no descriptor for it: then no answer
             self.process_request_thread(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

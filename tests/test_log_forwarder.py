@@ -417,17 +417,19 @@ def interrupting(call, before=b"", after=b""):
 again = (signal.SIGINT, signal.SIGTERM, signal.SIGINT)
 threadtree.Worker.join = interrupting(threadtree.Worker.join, before=again)
 tempfile.TemporaryDirectory.cleanup = interrupting(tempfile.TemporaryDirectory.cleanup, again)
+demonstration.LINES, demonstration.ROTATIONS = 2, 0
 demonstration.{0} = interrupting(demonstration.{0}, after=again[:1])
 runpy.run_module("examples.log_forwarder", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("call", ["create_worker", "Forwarder"])
+@pytest.mark.parametrize("call", ["create_worker", "Forwarder", "join_all_threads"])
 def test_ctrl_c_at_any_moment_of_what_it_shows_ends_it_in_order(tmp_path: Path, call: str) -> None:
     launcher = INTERRUPTED_AFTER.format(call)
     with Program(launcher=launcher, TMPDIR=str(tmp_path)) as ran:
         assert ran.ends() == 130
     assert [*tmp_path.glob("log_forwarder-*")] == []
+    assert "refused" not in ran.output  # the sink ends behind the forwarder
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -46,8 +46,9 @@ def demonstrate(say: Callable[[str], object]) -> int:
             try:
                 join_all_threads(writers)
                 say("all is written")
-            finally:
                 thread.stop().join()
+            finally:
+                thread.stop().join()  # also when a stop has interrupted the wait above
             shipper = forwarder.shipper
             say(
                 f"shipped {shipper.lines} lines in {shipper.batches} batches; had to send "

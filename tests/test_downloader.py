@@ -296,7 +296,7 @@ def test_no_redirection_leads_out_of_http(
 def test_a_server_that_recovers_is_forgiven(server: MisbehavingServer, to: Path, run: Any) -> None:
     url = server.url("/file", on.status(503), on.short, on.wrong, on.stall, on.good)
     code, said = run(
-        f"{url}#sha256={SHA256.upper()}", "--retries", 4, "--timeout", 0.1, "--backoff", 0.001
+        f"{url}#sha256={SHA256.upper()}", "--retries", 4, "--timeout", 0.5, "--backoff", 0.001
     )
     assert code == 0
     assert files_below(to) == {"file": BODY}

@@ -28,6 +28,7 @@ __all__ = [
     "short",
     "silent",
     "stall",
+    "stall_without_a_length",
     "status",
     "wait_for",
     "wrong",
@@ -51,9 +52,16 @@ class Request(BaseHTTPRequestHandler):
         owner.on_request(number)
         script[min(number, len(script)) - 1](self)
 
-    def head(self, *, length: int | None = len(BODY), code: int = 200, **headers: str) -> None:
+    def head(
+        self,
+        *,
+        length: int | None = len(BODY),
+        code: int = 200,
+        reason: str | None = None,
+        **headers: str,
+    ) -> None:
         """Send the status line and the headers."""
-        self.send_response(code)
+        self.send_response(code, reason)
         if length is not None:
             self.send_header("Content-Length", str(length))
         for name, value in headers.items():
@@ -105,6 +113,13 @@ def stall(request: Request) -> None:
     request.stall()
 
 
+def stall_without_a_length(request: Request) -> None:
+    """Half of the bytes, then none; that there are more is not known."""
+    request.head(length=None)
+    request.wfile.write(BODY[: len(BODY) // 2])
+    request.stall()
+
+
 def silent(request: Request) -> None:
     """No answer at all."""
     request.stall()
@@ -123,9 +138,9 @@ def nonsense(request: Request) -> None:
     request.wfile.write(b"220 mail.example.org ESMTP\r\n")
 
 
-def status(code: int) -> Behaviour:
+def status(code: int, reason: str | None = None) -> Behaviour:
     """An error."""
-    return lambda request: request.head(code=code, length=0)
+    return lambda request: request.head(code=code, reason=reason, length=0)
 
 
 def redirect(path: str) -> Behaviour:

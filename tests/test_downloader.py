@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 import threadtree
 from examples.downloader import display, program, sources
 from examples.downloader.manager import Manager, Report
-from threadtree import Channel, Worker, current, wait_event
+from threadtree import Channel, Worker, current, native, wait_event
 
 from . import misbehaving_server as on
 from .bytecodes import is_in
@@ -119,11 +119,41 @@ def test_a_directory_comes_as_it_is(tmp_path: Path, to: Path, run: Any) -> None:
     for name in names:
         (folder / name).write_text("" if name == "empty" else name)
     os.symlink("a", folder / "link")
+    os.symlink("nowhere", folder / "broken")
+    os.symlink("circle", folder / "circle")
     os.mkfifo(folder / "pipe")
     assert run(folder)[0] == 0
     assert files_below(to / "a folder") == {
         name: (folder / name).read_bytes() for name in [*names, "link"]
     }
+
+
+def test_names_that_are_no_text_are_names(tmp_path: Path, to: Path) -> None:
+    folder = tmp_path / "f\N{LATIN SMALL LETTER U WITH DIAERESIS}\udcff"
+    folder.mkdir()
+    for name in ("\udcfe", "esc\x1b[2J", "new\nline", "?#%ff"):
+        (folder / name).write_bytes(os.fsencode(name))
+    with Program(folder, "--to", to, PYTHONIOENCODING="ascii") as ran:
+        assert ran.ends() == 0, ran.output
+    assert files_below(to / folder.name) == files_below(folder)
+    assert "serving" in ran.output
+
+
+def test_what_cannot_be_looked_at_is_reported(tmp_path: Path, to: Path, run: Any) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    names = []
+    while sum(map(len, names)) < 4200:  # so that its path is too long
+        names.append("x" * 250)
+        os.mkdir(names[-1], dir_fd=here)
+        here, above = os.open(names[-1], os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    code, said = run(tmp_path / names[0], "--retries", 0)
+    assert code == 1
+    assert "cannot be read: " in said
+    assert "too long" in said
+    assert "downloaded 0 of 0" not in said
 
 
 def test_an_empty_directory_is_done_at_once(tmp_path: Path, run: Any) -> None:
@@ -136,6 +166,13 @@ def test_it_follows_redirects(server: MisbehavingServer, to: Path, run: Any) -> 
     server.url("/new", on.good)
     assert run(server.url("/old", on.redirect("/new")))[0] == 0
     assert files_below(to) == {"old": BODY}
+
+
+@pytest.mark.parametrize(
+    ("name", "second"), [("a.b.c", "a.b-2.c"), ("127.0.0.1", "127.0.0.1-2"), (".rc", ".rc-2")]
+)
+def test_the_second_of_a_name_keeps_its_suffix(name: str, second: str) -> None:
+    assert sources.free_path(Path("to", name), {Path("to", name)}) == Path("to", second)
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(
@@ -230,10 +267,36 @@ def test_a_redirection_in_a_circle_is_reported_at_once(server: MisbehavingServer
     assert "tried once" in said
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://[::1]:x/", "http://host/a b"])
+def test_a_url_that_cannot_be_is_not_tried_again(run: Any, url: str) -> None:
+    code, said = run(url, *TRIES)
+    assert code == 1
+    assert "tried once" in said
+
+
+def test_the_words_of_a_server_do_not_steer_the_terminal(
+    server: MisbehavingServer, run: Any
+) -> None:
+    said = run(server.url("/file", on.status(404, "\x1b[2J" + "long" * 100)), *TRIES)[1]
+    assert "\x1b" not in said
+    assert "HTTP Error 404: \ufffd[2Jlong" in said
+    assert max(map(len, said.splitlines())) < 300
+
+
+@pytest.mark.parametrize("elsewhere", ["ftp://127.0.0.1/", "file:///etc/passwd", "data:,x"])
+def test_no_redirection_leads_out_of_http(
+    server: MisbehavingServer, run: Any, elsewhere: str
+) -> None:
+    code, said = run(server.url("/file", on.redirect(elsewhere)), *TRIES)
+    assert code == 1
+    assert "tried once" in said
+    assert "refused" not in said  # nobody was asked
+
+
 def test_a_server_that_recovers_is_forgiven(server: MisbehavingServer, to: Path, run: Any) -> None:
     url = server.url("/file", on.status(503), on.short, on.wrong, on.stall, on.good)
     code, said = run(
-        f"{url}#sha256={SHA256.upper()}", "--retries", 4, "--timeout", 0.1, "--backoff", 0.001
+        f"{url}#sha256={SHA256.upper()}", "--retries", 4, "--timeout", 0.5, "--backoff", 0.001
     )
     assert code == 0
     assert files_below(to) == {"file": BODY}
@@ -291,6 +354,32 @@ def test_a_file_that_cannot_be_written_is_reported(
     assert "is a directory" in said.lower()
     assert "tried 3 times" in said
     assert files_below(to) == {}
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_it_does_with_the_threads_that_there_are(
+    server: MisbehavingServer, to: Path, run: Any, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    left = threads
+
+    def start(launch: Any, start: Any = native.Launch.start) -> None:
+        nonlocal left
+        if is_in(sys._getframe(), "_hand_out"):
+            left -= 1
+            if left < 0:
+                left = threads
+                raise RuntimeError("can't start new thread")
+        start(launch)
+
+    monkeypatch.setattr(native.Launch, "start", start)
+    code, said = run(*[server.url(f"/{n}", on.good) for n in range(3)])
+    if threads:
+        assert code == 0
+        assert files_below(to) == {str(n): BODY for n in range(3)}
+    else:
+        assert code == 1
+        assert said.count("can't start new thread; given up") == 3
+        assert files_below(to) == {}
 
 
 # -- pause and resume ------------------------------------------------------------------------------
@@ -407,6 +496,7 @@ class Program:
         (on.stall, "downloading", 8),
         (on.stall, "1 of 6 files", 8),
         (on.stall, None, 8),
+        (on.stall_without_a_length, None, 8),
         (on.stall, None, 1),  # so that the other files are still to be handed out
         (on.silent, None, 8),
         (on.status(500), "again in", 8),
@@ -498,12 +588,123 @@ def test_ctrl_c_does_not_wait_for_a_tls_handshake(to: Path) -> None:
                 assert ran.ends() == 130
 
 
+SAYS_THAT_IT_CONNECTS = """
+import socket
+
+class Socket(socket.socket):
+    def connect(self, address):
+        print("connecting", flush=True)
+        super().connect(address)
+
+socket.socket = Socket
+threadtree.graces.asked = threadtree.graces.told = 1
+"""
+
+
+def test_ctrl_c_does_not_wait_for_a_connection(to: Path) -> None:
+    with socket.socket() as busy, ExitStack() as queue:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        for _ in range(4):  # so that it takes no more
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(busy.getsockname())
+        url = f"http://127.0.0.1:{busy.getsockname()[1]}/file"
+        launcher = AFTER.format(SAYS_THAT_IT_CONNECTS)
+        with Program(url, "--timeout", 3600, "--to", to, launcher=launcher) as ran:
+            ran.says("connecting")
+            ran.interrupt()
+            assert ran.ends() == 130
+    assert "still running" not in ran.output
+
+
 def test_sigterm_ends_in_order_too(server: MisbehavingServer, to: Path) -> None:
     with Program(server.url("/stalls", on.stall), "--timeout", 3600, "--to", to) as ran:
         server.stalling.wait()
         ran.process.terminate()
         assert ran.ends() == 130
     assert files_below(to) == {}
+
+
+# Runs the program, and does something first. What comes in between, here comes for certain.
+AFTER = """
+import runpy, signal, sys, threadtree
+{}
+runpy.run_module("examples.downloader", run_name="__main__", alter_sys=True)
+"""
+INTERRUPTS_AT_THE_END = """
+def shutdown(worker, end=threadtree.Worker.shutdown):
+    interrupt()
+    stragglers = end(worker)
+    interrupt()
+    return stragglers
+
+def interrupt():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        signal.raise_signal(number)
+
+threadtree.Worker.shutdown = shutdown
+"""
+
+
+def test_further_interrupts_do_not_disturb_the_end(server: MisbehavingServer, to: Path) -> None:
+    launcher = AFTER.format(INTERRUPTS_AT_THE_END)
+    with Program(server.url("/stalls", on.stall), "--to", to, launcher=launcher) as ran:
+        server.stalling.wait()
+        ran.interrupt()
+        assert ran.ends() == 130
+    assert "interrupted: downloaded 0 of 1 file" in ran.output
+    assert files_below(to) == {}
+
+
+@pytest.mark.parametrize("program", ["downloader", "log_forwarder"])
+def test_ctrl_c_while_it_imports_is_no_error(program: str) -> None:
+    launcher = f"""
+import runpy, signal, sys
+class Interrupt:
+    def find_spec(name, *args):
+        if name == "threadtree":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt)
+runpy.run_module("examples.{program}", run_name="__main__", alter_sys=True)
+"""
+    with Program(launcher=launcher) as ran:
+        assert ran.ends() == 130
+    assert ran.output == ""
+
+
+def test_ctrl_c_ends_it_when_its_output_is_stuck(server: MisbehavingServer, to: Path) -> None:
+    launcher = AFTER.format("threadtree.graces.asked = threadtree.graces.told = 0.05")
+    said_enough = Flag()
+    server.on_request = lambda number: said_enough.set() if number == 5 else None
+    url = server.url("/" + "x" * 3000, on.status(500))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    os.set_blocking(writer, True)
+    os.read(reader, 4096)  # room for two lines
+    options = ("--retries", 1000, "--backoff", 0, "--to", to)
+    with Program(url, *options, launcher=launcher, stdout=writer) as ran:
+        said_enough.wait()
+        ran.interrupt()
+        assert ran.process.wait() == 130
+        assert "Traceback" not in ran.errors()  # the library names what is stuck
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("streams", ["<&- >&-", ">/dev/full"])
+def test_it_needs_no_standard_streams(folder: Path, to: Path, streams: str) -> None:
+    launcher = f"""
+import os, sys
+command = 'exec "$0" -m examples.downloader "$@" {streams}'
+os.execv("/bin/sh", ["sh", "-c", command, sys.executable, *sys.argv[1:]])
+"""
+    with Program(folder, "--to", to, launcher=launcher) as ran:
+        assert ran.ends() == 0
+    assert files_below(to / "folder") == files_below(folder)
 
 
 def test_it_goes_on_when_nobody_reads_what_it_says(folder: Path, to: Path) -> None:
@@ -528,15 +729,36 @@ os.execv(sys.executable, [sys.executable, "-m", "examples.downloader", *sys.argv
 """
 
 
+# A shell that moves its job to the background when it is asked to, ends it, and says how it ended.
+IN_A_SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+def to_foreground():
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+command = [sys.executable, "-m", "examples.downloader", *sys.argv[1:]]
+job = subprocess.Popen(command, preexec_fn=to_foreground)
+signal.sigwait([signal.SIGUSR1])
+os.tcsetpgrp(0, os.getpgrp())
+job.terminate()
+status = os.waitpid(job.pid, os.WUNTRACED)[1]
+job.kill()
+sys.exit("stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+"""
+
+
 class ProgramOnTerminal(Program):
     """The program on a pseudo-terminal; what it says is what is drawn there."""
 
-    def __init__(self, *arguments: object, **environ: str) -> None:
+    def __init__(self, *arguments: object, launcher: str = ON_ITS_TERMINAL, **environ: str) -> None:
         self._keyboard, self._terminal = pty.openpty()
         self._before = termios.tcgetattr(self._terminal)
         super().__init__(
             *arguments,
-            launcher=ON_ITS_TERMINAL,
+            launcher=launcher,
             start_new_session=True,
             stdin=self._terminal,
             stdout=self._terminal,
@@ -603,6 +825,19 @@ def test_ctrl_c_on_a_terminal_ends_in_order_and_gives_the_terminal_back(
         assert "\x1b[?25h" in ran.output  # the cursor is visible again
         assert "interrupted: downloaded 0 of 1 file" in ran.output
     assert files_below(to) == {}
+
+
+def test_in_the_background_it_ends_without_the_terminal(
+    server: MisbehavingServer, to: Path
+) -> None:
+    url = server.url("/stalls", on.stall)
+    with ProgramOnTerminal(url, "--to", to, TERM="dumb", launcher=IN_A_SHELL) as ran:
+        server.stalling.wait()
+        ran.press("p")
+        ran.says("paused")
+        ran.process.send_signal(signal.SIGUSR1)
+        assert ran.process.wait() == 130
+        assert ran.errors() == ""
 
 
 def test_a_terminal_shows_live_bars(server: MisbehavingServer, folder: Path, to: Path) -> None:

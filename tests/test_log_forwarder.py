@@ -325,16 +325,18 @@ def test_the_sink_of_the_example_knows_a_batch_that_comes_again(
 class Program:
     """The program in a process of its own."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, launcher: str = "", **environ: str) -> None:
+        module = ["-c", launcher] if launcher else ["-m", "examples.log_forwarder"]
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "examples.log_forwarder", *map(str, arguments)],
+            [sys.executable, *module, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
             env=os.environ
-            | {"PYTHONPATH": str(Path(threadtree.__file__).parents[1]), "PYTHONFAULTHANDLER": "1"},
+            | {"PYTHONPATH": str(Path(threadtree.__file__).parents[1]), "PYTHONFAULTHANDLER": "1"}
+            | environ,
             cwd=ROOT,
         )
         self.output = ""
@@ -395,6 +397,39 @@ def test_without_arguments_it_shows_what_it_does_and_verifies_it(tmp_path: Path)
     assert ran.output.count("lines are there, once, in their order") == 3
     for trouble in ("503", "500", "Remote end closed", "timed out"):
         assert f"does not take a batch: {trouble}" in ran.output
+
+
+# Ctrl-C comes right after one of these calls, and again and again in whatever ends it then.
+INTERRUPTED_AFTER = """
+import os, runpy, signal, sys, tempfile, threadtree
+from examples.log_forwarder import demonstration
+
+def interrupting(call, before=b"", after=b""):
+    def interrupt(*args, **kwargs):
+        for number in before:
+            os.kill(os.getpid(), number)
+        result = call(*args, **kwargs)
+        for number in after:
+            os.kill(os.getpid(), number)
+        return result
+    return interrupt
+
+again = (signal.SIGINT, signal.SIGTERM, signal.SIGINT)
+threadtree.Worker.join = interrupting(threadtree.Worker.join, before=again)
+tempfile.TemporaryDirectory.cleanup = interrupting(tempfile.TemporaryDirectory.cleanup, again)
+demonstration.LINES, demonstration.ROTATIONS = 2, 0
+demonstration.{0} = interrupting(demonstration.{0}, after=again[:1])
+runpy.run_module("examples.log_forwarder", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("call", ["create_worker", "Forwarder", "join_all_threads"])
+def test_ctrl_c_at_any_moment_of_what_it_shows_ends_it_in_order(tmp_path: Path, call: str) -> None:
+    launcher = INTERRUPTED_AFTER.format(call)
+    with Program(launcher=launcher, TMPDIR=str(tmp_path)) as ran:
+        assert ran.ends() == 130
+    assert [*tmp_path.glob("log_forwarder-*")] == []
+    assert "refused" not in ran.output  # the sink ends behind the forwarder
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -15,6 +15,7 @@ own URLs and directories. Everything that goes on at the same time is a worker::
 
 One module for each idea: ``sources`` says what is to be downloaded, ``server``, ``fetch``,
 ``manager``, ``display`` and ``keys`` are the workers above, ``blocking`` lets a stop reach them in
-a socket or at a terminal, and ``program`` puts it together. On a terminal, if rich is there, the
-tree is drawn live, with a bar for each file.
+a socket or at a terminal, and ``program`` puts it together; ``examples/console`` has what is not
+about threads: how the examples speak, and that only the first Ctrl-C interrupts. On a terminal, if
+rich is there, the tree is drawn live, with a bar for each file.
 """

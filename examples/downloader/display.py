@@ -10,7 +10,9 @@ from importlib.util import find_spec
 
 from threadtree import Event, Job, listen, progress, wait_forever
 
-__all__ = ["Display", "amount", "picture_of", "say"]
+from ..console import say
+
+__all__ = ["Display", "amount", "picture_of"]
 
 
 class Display:
@@ -60,18 +62,11 @@ class Display:
 
 def picture_of(worker: Job[object]) -> AbstractContextManager[None]:
     """The live tree below a worker, on a terminal, if rich is installed; nothing elsewhere."""
-    is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    stdout = sys.stdout  # None, if whoever started us has closed it
+    is_terminal = stdout is not None and stdout.isatty() and os.environ.get("TERM") != "dumb"
     if is_terminal and find_spec("rich") is not None:
         return progress.show(nodes=[worker])
     return nullcontext()
-
-
-def say(line: str) -> None:
-    """Print a line at once. When nobody reads it any more, the downloads still go on."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def amount(size: float) -> str:

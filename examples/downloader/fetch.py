@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import socket
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -55,6 +56,7 @@ def fetch(
                 received += len(chunk)
                 on_bytes(len(chunk))
                 checkpoint()
+            checkpoint()  # cut by a stop, an answer of unknown length looks as if it were complete
         if size is not None and received < size:
             raise Damaged(f"only {received} of {size} bytes came")
         expected = sha256_of(job.original) if job.original else job.sha256
@@ -84,7 +86,16 @@ def _open(url: str, timeout: float) -> Iterator[http.client.HTTPResponse]:
     proxies = urllib.request.ProxyHandler({} if ours else None)
     request = urllib.request.Request(url, headers={"User-Agent": "threadtree-downloader"})
     with ExitStack() as cleanup:
-        opener = urllib.request.build_opener(proxies, _Handler(cleanup))
+        opener = urllib.request.OpenerDirector()  # only http(s), wherever we are redirected to
+        for handler in (
+            proxies,
+            _Handler(cleanup),
+            urllib.request.HTTPErrorProcessor(),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPRedirectHandler(),
+            urllib.request.UnknownHandler(),
+        ):
+            opener.add_handler(handler)
         try:
             response = cleanup.enter_context(opener.open(request, timeout=timeout))
         except HTTPError as error:
@@ -99,8 +110,34 @@ class _Connection(http.client.HTTPConnection):
     cleanup: ExitStack
 
     def connect(self) -> None:
+        # Where the base class has socket.create_connection.
+        self._create_connection = partial(_connect, self.cleanup)
         super().connect()
-        self.cleanup.enter_context(cut_by_stop(self.sock))
+
+
+def _connect(
+    cleanup: ExitStack, address: tuple[str, int], timeout: float, source: object
+) -> socket.socket:
+    """A connection to the first of the addresses of a host that takes it. A stop cuts that, too."""
+    host, port = address
+    if port > 65535:
+        raise ValueError(f"there is no port {port}")  # getaddrinfo would take another
+    error = OSError(f"no address of {host}")
+    for family, kind, protocol, _, place in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        try:
+            with ExitStack() as attempt:
+                connection = attempt.enter_context(socket.socket(family, kind, protocol))
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    connection.connect(place)  # only begins, because what has not cannot be cut
+                attempt.enter_context(cut_by_stop(connection))
+                connection.settimeout(timeout)
+                connection.send(b"")  # waits until it is there, or raises what went wrong
+                cleanup.push(attempt.pop_all())
+                return connection
+        except OSError as failure:
+            error = failure
+    raise error
 
 
 class _TLSConnection(http.client.HTTPSConnection, _Connection):

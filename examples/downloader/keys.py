@@ -20,12 +20,9 @@ except ImportError:  # Windows
 
 def keys_available() -> bool:
     """Whether there is a terminal to read keys from."""
-    if termios is None or not sys.stdin.isatty():
+    if termios is None or sys.stdin is None or not sys.stdin.isatty():
         return False
-    try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()  # else we are in the background
-    except OSError:
-        return True  # a terminal that is not the one of our session
+    return _is_ours(sys.stdin.fileno())
 
 
 def read_keys(actions: Mapping[str, Callable[[], object]]) -> None:
@@ -44,4 +41,13 @@ def _without_enter(terminal: int) -> Iterator[None]:
         tty.setcbreak(terminal, termios.TCSANOW)
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSANOW, before)
+        if _is_ours(terminal):
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def _is_ours(terminal: int) -> bool:
+    """Whether we may use it. In the background we would be stopped: by then it is the shell's."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return True  # a terminal that is not the one of our session

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import InvalidURL
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 from threadtree import (
     Channel,
@@ -23,6 +24,7 @@ from threadtree import (
     Job as Node,
 )
 
+from ..console import printable
 from .fetch import fetch
 from .sources import Job
 
@@ -33,13 +35,15 @@ LONGEST_PAUSE = 60.0  # seconds before another attempt
 
 @dataclass
 class Report:
-    """What has become of the jobs so far. Only the manager writes it."""
+    """What has become of the jobs so far. Only the manager writes it, when it has begun."""
 
     jobs: int = 0
     fetched: dict[Job, int] = field(default_factory=dict)
     """Those that are there, verified, and their sizes."""
     failed: dict[Job, str] = field(default_factory=dict)
     """Those that were given up, and why."""
+    unreadable: list[OSError] = field(default_factory=list)
+    """Why there is no job for some of what we should serve."""
 
     @property
     def complete(self) -> bool:
@@ -116,8 +120,16 @@ class Manager:
         manager = current()
         while self._open and not self._is_paused and len(self._downloads) < self._at_a_time:
             job = self._open.popleft()
-            task = self._downloads.run(self._download, manager, job, name=job.path.name)
-            task.stopped.then(partial(manager.fire, "ENDED"))
+            name = printable(job.path.name)
+            try:
+                task = self._downloads.run(self._download, manager, job, name=name)
+            except RuntimeError as error:  # there are no more threads
+                if len(self._downloads):  # until one of these ends
+                    self._open.appendleft(job)
+                    return
+                self._give_up(job, str(error))
+            else:
+                task.stopped.then(partial(manager.fire, "ENDED"))
 
     def _on_ended(self, event: Event) -> None:
         """A download has ended, and made room."""
@@ -141,9 +153,12 @@ class Manager:
             later(self._try_again, job, timeout=pause)
         else:
             times = "once" if attempts == 1 else f"{attempts} times"
-            current().advance()
-            self.report.failed[job] = reason = f"{_reason(error)}; tried {times}"
-            self._progress.pub("GIVEN_UP", (job, reason))
+            self._give_up(job, f"{_reason(error)}; tried {times}")
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        current().advance()
+        self.report.failed[job] = reason
+        self._progress.pub("GIVEN_UP", (job, reason))
 
     def _try_again(self, job: Job) -> None:
         self._open.append(job)
@@ -166,14 +181,16 @@ class Manager:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether it makes sense to try again: not so when the server says that it is our mistake."""
-    if not isinstance(error, HTTPError):
-        return True
-    return error.code >= 500 or error.code in (408, 429)
+    """Whether it makes sense to try again: not so when it is the URL, or the server says so."""
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code in (408, 429)
+    if isinstance(error, URLError):
+        return not isinstance(error.reason, str)  # else it is urllib that refuses
+    return not isinstance(error, InvalidURL | ValueError)  # as of a port, or a name
 
 
 def _reason(error: Exception) -> str:
-    """An error in words, on one line, for the user."""
+    """An error in words, on one line, for the user. Some of the words may be the server's."""
     reason = getattr(error, "reason", None)  # of a URLError, what is behind it
     text = str(error) if isinstance(error, HTTPError) else str(reason or error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(text.split())[:200] or type(error).__name__

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from threadtree import Channel, Worker, WorkerCancelled, create_worker, current
 
-from .display import Display, amount, picture_of, say
+from ..console import INTERRUPTED, say
+from .display import Display, amount, picture_of
 from .keys import keys_available, read_keys
 from .manager import Manager, Report
 from .server import FileServer
@@ -21,7 +22,7 @@ from .sources import Job, free_path, job_of_url, jobs_of_directory, standard_lib
 
 __all__ = ["main"]
 
-DONE, INCOMPLETE, INTERRUPTED = 0, 1, 130  # exit codes; 2 is for wrong arguments
+DONE, INCOMPLETE = 0, 1  # exit codes; 2 is for wrong arguments, 130 for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worker = Worker(_download, name="downloader", print_traceback=False)
     try:
         worker.start(options, report).get()
-        ending, code = "", INCOMPLETE if report.failed else DONE
+        ending, code = "", INCOMPLETE if report.failed or report.unreadable else DONE
     except WorkerCancelled:
         ending, code = "stopped: ", INCOMPLETE
     except KeyboardInterrupt:
         for straggler in worker.shutdown():
-            say(str(straggler))
+            say(str(straggler).partition(", at:")[0])  # without its stack
         ending, code = "interrupted: ", INTERRUPTED
     _tell(report, f"{ending}downloaded", f"in {monotonic() - begin:.1f} s, into {options.to}")
     return code
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _download(options: Options, report: Report) -> None:
     """Start the other workers, and wait for the manager. Its end ends them all."""
-    servers, jobs = _plan(options)
+    servers, jobs = _plan(options, report)
     for server in servers:
         say(f"serving {server.directory} at {server.url}")
         create_worker(server.run, name=f"server-{server.directory.name}")
@@ -73,7 +74,7 @@ def _download(options: Options, report: Report) -> None:
         manager.get()
 
 
-def _plan(options: Options) -> tuple[list[FileServer], list[Job]]:
+def _plan(options: Options, report: Report) -> tuple[list[FileServer], list[Job]]:
     """What has to be served, and what to be downloaded."""
     servers: list[FileServer] = []
     jobs: list[Job] = []
@@ -82,7 +83,7 @@ def _plan(options: Options) -> tuple[list[FileServer], list[Job]]:
         if isinstance(source, Path):
             servers.append(FileServer(source))
             folder = free_path(options.to / (source.name or "root"), taken)
-            jobs += jobs_of_directory(source, servers[-1].url, folder)
+            jobs += jobs_of_directory(source, servers[-1].url, folder, report.unreadable.append)
             taken.add(folder)
         else:
             jobs.append(job_of_url(source, options.to, taken))
@@ -92,6 +93,8 @@ def _plan(options: Options) -> tuple[list[FileServer], list[Job]]:
 
 def _tell(report: Report, how: str, where: str) -> None:
     """Say what has become of the files."""
+    for error in report.unreadable:
+        say(f"cannot be read: {error.filename}: {error.strerror}")
     for job, reason in report.failed.items():
         say(f"failed: {job.url}: {reason}")
     fetched = report.fetched

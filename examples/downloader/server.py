@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from threadtree import create_worker
 
@@ -39,10 +41,14 @@ class FileServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Have a child answer, where the base class has a bare thread: so it ends with us."""
-        create_worker(self._answer, request, client_address, name=f"client-{client_address[1]}")
+        name = f"client-{client_address[1]}"
+        try:
+            create_worker(self._answer, request, client_address, name=name)
+        except RuntimeError:  # there are no more threads: it has to come again
+            self.shutdown_request(request)
 
     def _answer(self, request: socket.socket, client_address: Any) -> None:
-        with cut_by_stop(request):
+        with suppress(OSError), cut_by_stop(request):  # no descriptor for it: then no answer
             self.process_request_thread(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -52,5 +58,11 @@ class FileServer(ThreadingHTTPServer):
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
+    def translate_path(self, path: str) -> str:
+        """The file that a path means. Names may be any bytes; the base class knows only UTF-8."""
+        path = path.partition("?")[0].partition("#")[0]
+        name = unquote(path, errors="surrogateescape")
+        return super().translate_path(quote(name, errors="surrogatepass"))
+
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: the downloads are what the user looks at."""

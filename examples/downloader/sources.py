@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from errno import ELOOP, ENOENT
 from itertools import chain, count
 from pathlib import Path, PureWindowsPath
+from stat import S_ISREG
 from urllib.parse import quote, unquote, urldefrag, urlsplit
 
 __all__ = ["Job", "free_path", "job_of_url", "jobs_of_directory", "standard_library"]
@@ -42,10 +44,15 @@ def job_of_url(url: str, to: Path, taken: Container[Path] = ()) -> Job:
     return Job(url, free_path(to / name, taken), sha256)
 
 
-def jobs_of_directory(directory: Path, served_at: str, to: Path) -> list[Job]:
-    """A job for each file below a directory that is served at a URL, in order of their names."""
+def jobs_of_directory(
+    directory: Path, served_at: str, to: Path, on_error: Callable[[OSError], object]
+) -> list[Job]:
+    """A job for each file below a directory that is served at a URL, in order of their names.
+
+    ``on_error`` is called with what keeps us from looking at one.
+    """
     jobs = []
-    for file in sorted(_files(directory)):
+    for file in sorted(_files(directory, on_error)):
         below = file.relative_to(directory)
         url = served_at + quote(os.fsencode(below.as_posix()))
         jobs.append(Job(url, to / below, original=file))
@@ -54,7 +61,10 @@ def jobs_of_directory(directory: Path, served_at: str, to: Path) -> list[Job]:
 
 def free_path(path: Path, taken: Container[Path]) -> Path:
     """The path, or one like it with a number, that is not taken."""
-    numbered = (path.with_stem(f"{path.stem}-{n}") for n in count(2))
+    # The number goes before the suffix, if it is one: not in that of 127.0.0.1.
+    suffix = "" if path.suffix[1:].isdecimal() else path.suffix
+    stem = path.name.removesuffix(suffix)
+    numbered = (path.with_name(f"{stem}-{n}{suffix}") for n in count(2))
     return next(candidate for candidate in chain([path], numbered) if candidate not in taken)
 
 
@@ -63,14 +73,18 @@ def free_path(path: Path, taken: Container[Path]) -> Path:
 _LEFT_OUT = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test"}
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: Path, on_error: Callable[[OSError], object]) -> Iterator[Path]:
     """The files below a directory."""
     of_python = directory == standard_library()
-    for folder, subfolders, names in os.walk(directory):
+    for folder, subfolders, names in os.walk(directory, onerror=on_error):
         if of_python:
             subfolders[:] = set(subfolders) - _LEFT_OUT
             names = [name for name in names if name.endswith(".py")]
         for name in names:
             file = Path(folder, name)
-            if file.is_file():  # not a socket, nor a pipe that one would wait for
-                yield file
+            try:
+                if S_ISREG(file.stat().st_mode):  # no socket, nor a pipe that one would wait for
+                    yield file
+            except OSError as error:
+                if error.errno not in (ENOENT, ELOOP):  # a link to nowhere, or to itself
+                    on_error(error)

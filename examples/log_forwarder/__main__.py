@@ -2,7 +2,7 @@
 
 import sys
 
-from .program import main
+from ..console import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("examples.log_forwarder.program"))

@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from threadtree import Signal, Thread, Worker, create_worker, join_all_threads, main
+from threadtree import Signal, Thread, Worker, create_worker, join_all_threads
 
 from .forwarder import Forwarder, Settings
 from .sink import TROUBLES, Sink, Store
@@ -24,9 +24,9 @@ def demonstrate(say: Callable[[str], object]) -> int:
     store = Store()
     sink = Sink(store, cycle(mood for trouble in TROUBLES for mood in ("", "", trouble)))
     # A worker without a parent: like a real sink, it goes on when this program is asked to end.
-    server: Worker[None] = create_worker(sink.run, parent=False, name="sink")
+    server: Worker[None] = create_worker(sink.run, parent=False, daemon=True, name="sink")
     try:
-        with TemporaryDirectory(prefix="log_forwarder-") as folder:
+        with TemporaryDirectory(prefix="log_forwarder-", ignore_cleanup_errors=True) as folder:
             paths = [Path(folder, name) for name in FILES]
             settings = Settings(
                 files=paths,
@@ -40,15 +40,15 @@ def demonstrate(say: Callable[[str], object]) -> int:
             )
             say(f"writing {', '.join(FILES)} in {folder}, and rotating each {ROTATIONS} times")
             say(f"shipping them to {sink.url}, which at times {', '.join(TROUBLES)}")
-            with main():  # Ctrl-C and SIGTERM end the forwarder in order
-                forwarder = Forwarder(settings, say)
-                thread = Thread.run("forwarder", forwarder.run)
-                writers = [Thread.run(f"write {p.name}", write, p, store) for p in paths]
-                try:
-                    join_all_threads(writers)
-                    say("all is written")
-                finally:
-                    thread.stop().join()
+            forwarder = Forwarder(settings, say)
+            thread = Thread.run("forwarder", forwarder.run)
+            writers = [Thread.run(f"write {p.name}", write, p, store) for p in paths]
+            try:
+                join_all_threads(writers)
+                say("all is written")
+                thread.stop().join()
+            finally:
+                thread.stop().join()  # also when a stop has interrupted the wait above
             shipper = forwarder.shipper
             say(
                 f"shipped {shipper.lines} lines in {shipper.batches} batches; had to send "

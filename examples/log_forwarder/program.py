@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,18 +11,20 @@ from urllib.parse import urlsplit
 from threadtree import (
     Signal,
     Thread,
+    Worker,
     graces,
     later,
     wait_for_shutdown_signal,
 )
 from threadtree import main as in_charge
 
+from ..console import INTERRUPTED, ignore_interrupts, say
 from .demonstration import demonstrate
 from .forwarder import Forwarder, Settings
 
 __all__ = ["main"]
 
-DONE, INCOMPLETE, INTERRUPTED = 0, 1, 130  # exit codes; 2 is for wrong arguments
+DONE, INCOMPLETE = 0, 1  # exit codes; 2 is for wrong arguments, 130 for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.files:
         if options.to or options.state:
             parser.error("there are no files to follow")
-        try:
-            return demonstrate(say)
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        return _demonstrate()
     if not (options.to and options.state):
         parser.error("to follow files, both --to and --state are needed")
     try:
@@ -46,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"argument --state: {error}")
     graces.asked = options.grace
     return _forward(forwarder, len(options.files))
+
+
+def _demonstrate() -> int:
+    """Show what it does. All of that is below one worker, so only here can Ctrl-C come."""
+    worker = Worker(demonstrate, print_traceback=False, name="demonstration")
+    try:
+        return worker.start(say).get()
+    except KeyboardInterrupt:
+        worker.shutdown()
+        return INTERRUPTED
 
 
 def _forward(forwarder: Forwarder, files: int) -> int:
@@ -67,6 +74,7 @@ def _forward(forwarder: Forwarder, files: int) -> int:
             for thread in threads:
                 thread.join()
     except KeyboardInterrupt:  # once more, while it was ending
+        ignore_interrupts()
         code = INTERRUPTED
     except Exception as error:
         for one in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
@@ -77,15 +85,6 @@ def _forward(forwarder: Forwarder, files: int) -> int:
     if code != DONE:
         say("what is left is for the next run with the same state file")
     return code
-
-
-def say(line: str) -> None:
-    """Print a line at once. When nobody reads it any more, the shipping still goes on."""
-    try:
-        sys.stdout.write(f"{line}\n")  # in one piece, as several threads speak
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # -- the command line ------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Shipper:
                 break
             except (OSError, HTTPException) as error:
                 # Whether the sink has it or not, nobody knows.
-                self._tell(str(error) or type(error).__name__)
+                self._tell(str(error)[:200] or type(error).__name__)
             self._rest(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             self.repeated += 1

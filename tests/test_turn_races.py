@@ -92,6 +92,7 @@ def test_a_handler_may_cancel_in_the_middle_of_a_cancel(interrupt, options, how)
     all_end(manager, go)
 
 
+@pytest.mark.timeout(90)  # a free-threaded interpreter that is traced takes 25 s
 @pytest.mark.parametrize("policy", ["wait", "replace"])
 @at_each_bytecode
 def test_a_handler_may_cancel_and_run_in_the_middle_of_a_run(interrupt, policy):

@@ -301,3 +301,22 @@ for task in there:
     task.cancel()
 pool.stop().join()
 """)
+
+
+def test_l8_a_task_that_was_about_to_run_keeps_no_place_in_the_child():
+    check("""
+import asyncio
+from unittest.mock import patch
+from threadtree import Task
+
+manager = WorkerManager(limit=1, parent=False)
+with patch.object(Task, "_launch"):
+    about_to_run = manager.run(int)
+
+def check():
+    assert about_to_run.state is WorkerState.CANCELLED
+    assert manager.run(pow, 2, 3).get(10) == 8
+
+in_child(check)
+about_to_run.cancel()
+""")

@@ -377,7 +377,7 @@ def test_the_end_of_a_block_waits():
 def test_the_end_of_a_block_does_not_wait_for_what_nobody_starts():
     def never_started(manager):
         task = Task(boom, parent=False)
-        return manager._take_in(lambda: task, lambda other: False, None, start=False)
+        return manager._take_in(lambda: task, "default", None, start=False)
 
     with pytest.raises(WorkerError, match="never started"), WorkerManager() as tasks:
         task = never_started(tasks)

@@ -21,6 +21,7 @@ from threadtree import (
     wait_event,
     wait_forever,
 )
+from threadtree.native import Launch
 from threadtree.tally import Tally
 
 
@@ -308,3 +309,21 @@ def test_a_generator_may_wait_on_after_it_was_cancelled():
     task = Task(work).start().cancel()
     assert task.get(LIMIT) == "cleaned"
     assert task.is_cancelled
+
+
+def test_a_child_whose_start_failed_is_in_the_sum_once(monkeypatch):
+    def whole():
+        child = Task(lambda: child.advance(10), total_steps=10)
+        child.advance(5)
+        with monkeypatch.context() as patched:
+            patched.setattr(Launch, "start", no_more_threads)
+            with pytest.raises(RuntimeError):
+                child.start()
+        child.start().join(LIMIT)
+        return task.completed_steps, task.total_steps
+
+    def no_more_threads(launch):
+        raise RuntimeError("can't start new thread")
+
+    task = Task(whole, sum_children=True, parent=False).start()
+    assert task.get(LIMIT) == (15, 10)

@@ -324,6 +324,23 @@ async def test_exclusive_is_exclusive_among_both_kinds(app):
         await ours.stopped
 
 
+@in_asyncio
+async def test_a_worker_that_is_added_again_is_only_started(app):
+    from threadtree.textual import WorkerManager
+    from threadtree.textual.worker import Worker
+
+    async with app.run_test():
+        manager, go = WorkerManager(app), Flag()
+        first, added = (Worker(app, call, thread=True, group="g") for call in (go.wait, int))
+        manager.add_worker(first)
+        manager.add_worker(added, start=False, exclusive=True)
+        manager.add_worker(added, exclusive=False)
+        assert added.state is threadtree.WorkerState.PENDING
+        go.set()
+        assert await added.wait() == 0
+        assert len(manager) == 0
+
+
 def test_an_error_exits_the_app_and_is_in_no_log(app, caplog):
     async def run():
         async with app.run_test():

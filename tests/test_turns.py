@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import LIMIT, Flag, running
 from threadtree import DeadlockError, WorkerManager, WorkerState, sleep, wait_all
-from threadtree.turns import Turns
+from threadtree.turns import Turn, Turns
 
 
 class FakeTask:
@@ -20,6 +20,7 @@ class FakeTask:
         self._place = "here" if placed else None
         self._life = self
         self.waits_for = {}
+        self.is_finished = False
 
 
 class Model:
@@ -53,7 +54,7 @@ class Model:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("in"), st.booleans(), st.booleans()),
-        st.tuples(st.sampled_from(["end", "never begins", "is placed"]), st.integers(0, 30)),
+        st.tuples(st.sampled_from(["end", "is placed"]), st.integers(0, 30)),
     ),
     max_size=40,
 )
@@ -62,32 +63,28 @@ STEPS = st.lists(
 @given(limit=st.sampled_from([None, 1, 2]), steps=STEPS)
 def test_turns_come_as_in_the_model(limit, steps):
     turns, model, there = Turns(limit), Model(limit), []
-
-    def admit(task):
-        return [task] if turns.has_come(task) else []
-
     for what, *how in steps:
         if what == "in":
             exclusive, placed = how
             task = FakeTask(placed)
-            others = list(there) if exclusive else []
-            turns.come_in(task, others)
-            model.come_in(task, others)
+            model.come_in(task, list(there) if exclusive else [])
             there.append(task)
-            begins = admit(task) if placed else []
+            turns.come_in(Turn(task, "group", "wait" if exclusive else None))
         elif not there:
             continue
         elif what == "is placed":
             task = there[how[0] % len(there)]
             task._place = "here"
-            begins = admit(task)
+            turns.look_at(turns.tasks[task])
         else:
             task = there.pop(how[0] % len(there))
             model.end(task)
-            begins = turns.pass_on(task) if what == "never begins" else turns.end(task)
-            assert turns.end(task) == []
-        assert begins == model.come_turns()
-        assert list(turns.places) == there
+            turns.leave(task)
+            turns.leave(task)
+        turns.make_changes()
+        assert list(turns.to_start) == model.come_turns()
+        turns.to_start.clear()
+        assert list(turns.tasks) == there
         assert all(bool(t.waits_for) == bool(model.behind.get(t)) for t in there)
 
 
@@ -149,7 +146,7 @@ def test_of_many_in_a_row_each_waits_for_one():
     go.set()
     assert wait_all(tasks, LIMIT) == 100 * [True]
     assert not any(task._life.waits_for for task in tasks)
-    assert not manager._turns._followers
+    assert not manager._turns._groups
 
 
 @pytest.mark.parametrize(("limit", "exclusive"), [(1, False), (None, "wait")])

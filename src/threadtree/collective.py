@@ -16,7 +16,7 @@ __all__ = ["Collective"]
 
 
 class Block:
-    """The tasks of one ``with`` block, and what has failed in it. Under the lock of the manager."""
+    """The tasks of one ``with`` block, and what has failed in it. Both only grow, by appends."""
 
     def __init__(self) -> None:
         self.tasks: list[Task[Any]] = []
@@ -40,16 +40,16 @@ class Collective:
     _block: Block | None  # written by who enters and leaves the block
 
     def __iter__(self) -> Iterator[Task[Any]]:
-        return iter(self._turns.places.copy())
+        return iter(self._turns.tasks.copy())
 
     def __reversed__(self) -> Iterator[Task[Any]]:
         return iter(list(self)[::-1])
 
     def __len__(self) -> int:
-        return len(self._turns.places)
+        return len(self._turns.tasks)
 
     def __contains__(self, task: object) -> bool:
-        return task in self._turns.places
+        return task in self._turns.tasks
 
     def __bool__(self) -> bool:
         return True
@@ -63,7 +63,7 @@ class Collective:
 
     def cancel_group(self, group: str) -> list[Task[Any]]:
         """Cancel those of a group. Gives them. Any thread. (From Textual.)"""
-        return self._cancel([task for task in self if task.group == group])
+        return self._cancel(self._turns.of_group(group))
 
     def cancel_node(self, node: object) -> list[Task[Any]]:
         """Cancel those of a node. Gives them. Any thread. (From Textual.)"""
@@ -132,8 +132,9 @@ class Collective:
 
     def _wait_until_over(self) -> None:
         while pending := self._those_that_are_not_over():
-            pending[0]._started_run()  # raises for one that nobody has started, and so never ends
-            pending[0]._outcome_by(FOREVER)
+            for task in pending:
+                task._started_run()  # raises for one that nobody has started, and so never ends
+                task._outcome_by(FOREVER)
         self._await_native_ends()
 
     def _those_that_are_not_over(self) -> list[Task[Any]]:
@@ -169,5 +170,6 @@ class Collective:
 
     async def _until_over(self) -> None:
         while pending := self._those_that_are_not_over():
-            await pending[0]._outcome_in_asyncio(pending[0]._started_run())
+            for task in pending:
+                await task._outcome_in_asyncio(task._started_run())
         self._await_native_ends()

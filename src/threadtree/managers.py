@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
     Coroutine,
     Generator,
+    Hashable,
     Iterable,
     Iterator,
 )
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from threading import get_ident
+from typing import Any, Final, TypeVar, overload
 
 from . import gathering, journal
 from .collective import Collective
+from .errors import INTERRUPTS
 from .jobs import Job
 from .messages import Host
 from .node import ask_all
 from .outcomes import Failure
 from .parking import deadline_after
 from .tasks import Task, innermost, parent_of
-from .turns import Place, Turns
+from .turns import Place, Policy, Turn, Turns
 
 __all__ = ["Policy", "WorkerManager"]
 
 
 T = TypeVar("T")
-Policy: TypeAlias = Literal["replace", "wait", "skip", "latest"]
 _POLICIES: Final = ("replace", "wait", "skip", "latest")
 
 
@@ -37,7 +38,8 @@ class WorkerManager(Collective):
     """Runs tasks, and knows those that have not ended: iterate over it, or take its ``len()``.
 
     ``node`` is told of the tasks' states and progress; see :class:`Task`. Of more than ``limit``
-    tasks, the others wait for their turn; but one that another of them waits for is let in.
+    tasks, the others wait for their turn; but one that another of them waits for, or a child of
+    one, is let in: not so by ``task.stopped.wait()``, or by way of somebody who is neither.
     ``on_error(error)`` is called, in the thread of the task, when one has failed; without it the
     error is logged. ``parent`` is that of the tasks: by default the node, if that is a worker, or
     who makes the manager.
@@ -71,6 +73,7 @@ class WorkerManager(Collective):
         self._on_error = on_error
         self._parent = parent_of(parent, node)
         self._turns = Turns(limit)
+        self._settling: dict[int, object] = {}  # threads that are at it; single operations
         self._block = None
 
     @property
@@ -143,105 +146,141 @@ class WorkerManager(Collective):
                 total_steps=total_steps,
             )
 
-        return self._take_in(make, lambda other: other.group == group, policy)
+        return self._take_in(make, group, policy)
 
     def _take_in(
         self,
         make: Callable[[], Task[Any]],
-        is_rival: Callable[[Task[Any]], bool],
+        key: Hashable,
         policy: Policy | None,
         start: bool = True,
     ) -> Task[Any]:
         """Make a task that runs when its turn comes; or give the one that makes it needless.
 
-        Without ``start``, its turn does not come before it is placed and ``_admit_in_turn``.
+        Without ``start``, its turn does not come before it is placed and ``_admit``.
         """
-        turns = self._turns
-        with turns.lock:
-            those = turns.places if policy else ()
-            rivals = [other for other in those if is_rival(other) and not other.is_finished]
-            if policy == "skip" and rivals:
-                return rivals[0]
-            task = make()
-            if start:
-                task._be_placed()
-            task._belong_to(self, reports=self._on_error is None and self._block is None)
-            turns.come_in(task, rivals)
-            task.stopped._subscribe(partial(self._leave, task))  # at once, if it has ended
-            ousted = [old for old in rivals if self._gives_way(old, policy)]
-            for old in ousted:
-                old._replaced = True
-            block = self._block
-            if block is not None:
-                block.tasks.append(task)
-        ask_all(ousted)
-        if block is not None and block.failures:
-            return task.cancel()
+        if policy == "skip" and (rivals := self._turns.of_group(key)):
+            return rivals[0]
+        task = make()
         if start:
-            self._admit(task)
+            task._be_placed()
+        turn = Turn(task, key, policy)
+        turn.is_attended = start
+        try:
+            task._belong_to(self, reports=self._on_error is None and self._block is None)
+            self._turns.come_in(turn)
+            self._settle()
+            if turn.rival is not None:
+                return turn.rival
+            task.stopped._subscribe(partial(self._leave, task))  # at once, if it has ended
+            if (block := self._block) is not None:
+                block.tasks.append(task)
+                if block.failures:  # whoever adds one looks for the tasks afterwards
+                    return task.cancel()
+            if start:
+                self._attend(turn)
+        except BaseException as error:
+            task._give_up(error)
+            raise
         return task
 
     def _parent_of_tasks(self) -> Job[Any] | None:
         return self._parent
 
-    def _gives_way(self, old: Task[Any], policy: Policy | None) -> bool:
-        has_begun = self._turns.places[old] is Place.STARTED
-        return policy == "replace" or (policy == "latest" and not has_begun)
-
     def _admit(self, task: Task[Any]) -> None:
-        """It has been placed: its turn may come."""
-        with self._turns.lock:
-            if not self._turns.has_come(task):
-                return
+        """It is one that was taken in, and has been placed since: its turn may come."""
+        turn = self._turns.tasks.get(task)
+        if turn is None:
+            return
+        turn.is_attended = True
+        self._turns.look_at(turn)
+        self._settle()
         try:
-            task._launch()
+            self._attend(turn)
         except BaseException as error:
             task._give_up(error)
             raise
 
-    def _leave(self, task: Task[Any]) -> None:
-        """It has ended. On the thread that ended it."""
-        with self._turns.lock:
-            admitted = self._turns.end(task)
-        self._launch_all(deque(admitted))
+    def _attend(self, turn: Turn) -> None:
+        """Launch it, if its turn has come at once; else whoever makes it come does."""
+        turn.is_attended = False  # who makes it come says so, then looks here
+        if turn.place is Place.STARTED:
+            turn.task._launch()
 
-    def _launch_all(self, admitted: deque[Task[Any]]) -> None:
+    def _leave(self, task: Task[Any]) -> None:
+        """It has ended. On the thread that ended it; nothing happens the second time."""
+        if task.is_finished:  # not so one whose start has failed
+            self._turns.leave(task)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Make the changes that were noted, and do what is to be done then, until nothing is left.
+
+        Within another call of this on the same thread, which goes on with it, only the changes: so
+        a row of tasks that cannot begin is no recursion, and nothing is launched in the middle of a
+        change. Ctrl-C is raised when all is done.
+        """
+        mine = object()
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                while True:
+                    if self._settle_once(get_ident(), mine):
+                        break
+                break
+            except INTERRUPTS as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _settle_once(self, me: int, mine: object) -> bool:
+        """Whether nothing is left for us. What comes while we leave is looked for afterwards."""
         try:
-            while admitted:
-                task = admitted.popleft()
-                try:
-                    task._launch()
-                except Exception as error:
-                    with self._turns.lock:  # it passes its turn on here: no recursion when it ends
-                        admitted.extend(self._turns.pass_on(task))
-                    task._give_up_for(error)
-        except BaseException:
-            self._launch_all(admitted)  # Ctrl-C: the others have their turn all the same
-            raise
+            is_outermost = self._settling.setdefault(me, mine) is mine
+            self._turns.make_changes()
+            if not is_outermost:
+                return True
+            self._ask_and_launch()
+        finally:
+            if self._settling.get(me) is mine:
+                self._settling.pop(me)
+        return self._turns.are_settled
+
+    def _ask_and_launch(self) -> None:
+        turns = self._turns
+        ask_all(ousted := turns.to_ask.copy())
+        for task in ousted:
+            turns.to_ask.pop(task, None)
+        for task in turns.to_start.copy():
+            task._launch_or_give_up()
+            turns.to_start.pop(task, None)
 
     def _let_in(self, task: Task[Any]) -> None:
-        """Somebody is about to wait for this one. If both are ours, it must not stay in line."""
+        """Somebody is about to wait for this one: it must not stay in line for one of ours."""
+        turns = self._turns
+        turn = turns.tasks.get(task)
+        if turns.limit is None or turn is None or not turn.is_to_come:
+            return
         waiter = innermost()
-        with self._turns.lock:
-            if not self._turns.let_in(task, waiter):
-                return
+        # A child that waits keeps its parent from ending, too.
+        if not any(map(turns.has_started, (waiter, *waiter._ancestors()))):
+            return
         journal.debug(
-            "%s waits for %s: one more than the limit of %d runs",
+            "%s waits for %s: it starts in spite of the limit of %d",
             *(waiter.path, task.path, self.limit),
             worker=waiter.path,
         )
-        task._launch_or_give_up()
+        turns.want(turn)
+        self._settle()
 
     def _take_error(self, failure: Failure) -> None:
         """One has failed; on its thread, before anyone who waits for it is told."""
         if self._on_error is not None:
             self._on_error(failure.look())
             return
-        with self._turns.lock:
-            if self._block is None:
-                return
-            self._block.failures.append(failure)
-        self.cancel_all()
+        if (block := self._block) is not None:
+            block.failures.append(failure)
+            self.cancel_all()
 
     def map(
         self, function: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, overload
 
 from .cancelled_event import CancelledEvent
 from .circles import FOR_THE_LOOP
-from .errors import WorkerError, WorkerExit, WorkerFailed
+from .errors import INTERRUPTS, WorkerError, WorkerExit, WorkerFailed
 from .jobs import Job, T_co
 from .loops import running_loop
 from .messages import Host
@@ -191,15 +191,20 @@ class Task(Tracked[T_co]):
     # -- its life ----------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Run it. Returns self. Does nothing when it was started or cancelled before.
+        """Run it. Returns self. Does nothing when it was started or cancelled before, or waits for
+        its turn in a manager.
 
         Context variables of the caller are copied. Raises the interpreter's RuntimeError when
         there are no more threads, and can be started later then; WorkerError when the parent has
         ended, the program is shutting down, or with ``thread=False`` no asyncio loop is running
         here. Any thread.
         """
-        self._be_placed()
-        self._launch()
+        if self._manager is None:
+            self._be_placed()
+            self._launch()
+        elif self._place is None:
+            self._be_placed()
+            self._manager._admit(self)
         return self
 
     def _be_placed(self) -> None:
@@ -238,13 +243,12 @@ class Task(Tracked[T_co]):
         """Begin, or be cancelled, with the reason as its error: nobody is there to be told."""
         try:
             self._launch()
-        except Exception as error:
-            self._give_up_for(error)
-
-    def _give_up_for(self, error: Exception) -> None:
-        self._give_up(error)
-        if not isinstance(error, WorkerError):  # an end of the parent is no news
-            self._log_error("Task %s could not begin", error)
+        except INTERRUPTS:
+            raise
+        except BaseException as error:
+            self._give_up(error)
+            if not isinstance(error, WorkerError):  # an end of the parent is no news
+                self._log_error("Task %s could not begin", error)
 
     def _start_as_guest(self, context: Context) -> None:
         from .steering import Guest  # with asyncio, which runs already
@@ -290,17 +294,28 @@ class Task(Tracked[T_co]):
 
     def _give_up(self, why: BaseException | None = None) -> bool:
         """Be cancelled, if it has not begun: it never will. Whether so."""
-        run = self._life
-        with tree.lock:
-            if run.state is not WorkerState.PENDING or run.outcome is not None:
-                return False
-            run.asked_at = monotonic()
-            run.outcome = Cancelled(self.path, why)  # from here on, no start begins it
-            run.waits_for.clear()
+        verdict = Cancelled(self.path, why)
+
+        def decide(task: Self, run: Run) -> None:
+            with tree.lock:
+                if run.state is WorkerState.PENDING and run.outcome is None:
+                    run.asked_at = monotonic()
+                    run.waits_for.pop(self, None)  # the loop; its manager sees to the others
+                    run.exit_raised = True  # until it does, who is behind this one waits for them
+                    run.outcome = verdict  # from here on, no start begins it
+            if run.outcome is not verdict:
+                del steps[:-1]  # the following ones, in reverse; those are for who was first
+
+        # As one row of steps, none of which Ctrl-C can keep from being taken.
+        steps = [decide, Task._discard, Tracked._close_reports, Runner._close_mailbox]
+        steps += Task._last_steps
+        self._go_through(steps)
+        return self._life.outcome is verdict
+
+    def _discard(self, run: Run) -> None:
+        """It was cancelled before it began. A step of the end."""
         run.please_stop.go()
         self._given.discard()
-        self._go_through([Tracked._close_reports, Runner._close_mailbox, *Task._last_steps])
-        return True
 
     def _heed(self) -> None:
         if self._life.state is WorkerState.PENDING and self._life.asked_at == FOREVER:
@@ -323,6 +338,11 @@ class Task(Tracked[T_co]):
         if self._manager is not None:
             self._manager._let_in(self)
         return super()._outcome_by(deadline, till)
+
+    def _join(self, deadline: float) -> None:
+        if self._manager is not None:
+            self._manager._let_in(self)
+        super()._join(deadline)
 
     def _will_end(self, run: Run) -> bool:
         # In a manager, one that is placed begins in its turn, or is given up.
@@ -401,7 +421,17 @@ class Task(Tracked[T_co]):
             except Exception as error:
                 self._log_error("The on_error of task %s raised", error)
 
-    _last_steps = (Runner._vanish, Tracked._tell_state, Runner._let_go)
+    def _leave(self, run: Run) -> None:
+        """Leave the manager: it is told by ``stopped``, too, but Ctrl-C might come in there."""
+        if self._manager is not None:
+            self._manager._leave(self)
+
+    _last_steps: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
+        Runner._vanish,
+        Tracked._tell_state,
+        Runner._let_go,
+        _leave,
+    )
     _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
         Runner._end_children,
         Runner._handle_leftovers,

@@ -105,7 +105,8 @@ class Tracked(Heeding[T_co]):
 
     def _child_departs(self, child: Any, launch: Any) -> None:
         with tree.lock:
-            if self._sums_children and child in self._children:
+            has_ended = child._life.outcome is not None  # and is not one whose start has failed
+            if self._sums_children and has_ended and child in self._children:
                 completed, total = self._departed
                 self._departed = (
                     completed + child.completed_steps,

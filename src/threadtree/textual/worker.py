@@ -269,10 +269,11 @@ class Worker(Task[T_co]):
             app._handle_exception(failed)
 
     _steps_of_the_end: ClassVar[tuple[Callable[[Any, Run], None], ...]] = (
-        *Task._steps_of_the_end[:-1],
+        *Task._steps_of_the_end[:-2],
         _note_state,
         _see_to_error,
         Runner._let_go,
+        Task._leave,
     )
 
 

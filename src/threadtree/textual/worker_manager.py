@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import rich.repr
 
 from ..errors import WorkerCancelled
-from ..managers import Policy
 from ..managers import WorkerManager as _WorkerManager
 from ..tasks import Task
+from ..turns import Policy
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -45,15 +45,16 @@ class WorkerManager(_WorkerManager):
         """Add a worker, and start it, if it is not to be started later, by ``start_all()``.
 
         With ``exclusive``, the workers of its node and group are cancelled now, and it starts when
-        they have ended. On the thread of the app. (From Textual.)
+        they have ended. One that was added before can only be started. On the thread of the app.
+        (From Textual.)
         """
+        if worker._manager is self:
+            if start:
+                worker.start()
+            return
         worker._app = self._app
-
-        def is_rival(other: Any) -> bool:
-            return other is not worker and (other.node, other.group) == (worker.node, worker.group)
-
         policy: Policy | None = "replace" if exclusive and worker.group else None
-        self._take_in(lambda: worker, is_rival, policy, start)
+        self._take_in(lambda: worker, (worker.node, worker.group), policy, start)
 
     def _new_worker(
         self,
@@ -84,15 +85,13 @@ class WorkerManager(_WorkerManager):
     def start_all(self) -> None:
         """Start those that were added with ``start=False``. On the thread of the app."""
         for worker in self:
-            if worker._place is None:
-                worker._be_placed()
-                self._admit(worker)
+            worker.start()
 
     def cancel_group(  # type: ignore[override]  # the node comes first here
         self, node: DOMNode, group: str
     ) -> list[Worker[Any]]:
         """Cancel the workers of a node and group, and give them. (From Textual.)"""
-        workers: list[Any] = [w for w in self if w.group == group and w.node == node]
+        workers: list[Any] = self._turns.of_group((node, group))
         self._cancel(workers)
         return workers
 

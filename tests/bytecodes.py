@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dis
 import inspect
+import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from itertools import chain, count
 from pathlib import Path
 from time import monotonic
@@ -111,16 +112,26 @@ def at_each_bytecode(test: Callable[..., None]) -> Callable[..., None]:
     The bytecode is a later one each time, up to the moment after the last. The test calls the
     interrupt once, on objects that it makes anew.
     """
+    return at_one_in(1)(test)
+
+
+def at_one_in(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Likewise, but at one in so many bytecodes, from a random one on: others the next time."""
+    return partial(_at_one_in, number)
+
+
+def _at_one_in(number: int, test: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(test)
     fixtures = list(signature.parameters.values())[1:]
 
     @wraps(test)
     def run(**values: Any) -> None:
-        for step in chain(WARM_UP, count()):
+        first = random.randrange(number)
+        for step in chain(WARM_UP, count(first, number)):
             interrupt = Interrupt(step)
             test(interrupt, **values)
             if not interrupt.came and step not in WARM_UP:
-                assert step > 0, "the operation has no bytecode of the library"
+                assert step > first, "the operation has no bytecode of the library"
                 return
 
     del run.__wrapped__  # or pytest would look for a fixture called interrupt

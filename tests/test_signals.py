@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from threadtree import DONE, NEVER, Signal, WorkerExit, create_worker, sleep, wait_forever
 
-from .bytecodes import at_each_bytecode, ctrl_c, when_asleep
+from .bytecodes import at_each_bytecode, at_one_in, ctrl_c, when_asleep
 from .helpers import (
     FREE_THREADED,
     LIMIT,
@@ -613,7 +613,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 @shapes
-@at_each_bytecode
+@at_one_in(2)
 def test_then_runs_its_callback_once_wherever_the_signal_goes(interrupt, shape):
     a, ran = Signal(), []
     interrupt(lambda: shape(a).then(lambda: ran.append(1)) and None, a.go)
@@ -663,7 +663,7 @@ def test_a_callback_taken_back_while_the_signal_goes_runs_before_that_or_not_at_
 
 
 @shapes
-@at_each_bytecode
+@at_one_in(2)
 def test_taking_back_one_callback_does_not_lose_another_that_is_given_meanwhile(interrupt, shape):
     a, ran = Signal(), []
     composites = [shape(a).then(print)]
@@ -730,7 +730,7 @@ few_shapes = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("till", [None, Signal()], ids=["no till", "a till"])
 @few_shapes
-@at_each_bytecode
+@at_one_in(3)
 def test_a_wait_returns_wherever_the_signal_goes(interrupt, shape, till):
     a = Signal()
     with when_asleep(a.go):

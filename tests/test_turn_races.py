@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.bytecodes import at_each_bytecode, ctrl_c
+from tests.bytecodes import at_each_bytecode, at_one_in, ctrl_c
 from tests.helpers import LIMIT, Flag
 from threadtree import (
     DeadlockError,
@@ -79,7 +79,7 @@ def test_ctrl_c_in_run_leaves_a_turn_to_the_next(interrupt, options, how):
 
 
 @pytest.mark.parametrize(("options", "how"), ONE_AT_A_TIME)
-@at_each_bytecode
+@at_one_in(7)
 def test_a_handler_may_cancel_in_the_middle_of_a_cancel(interrupt, options, how):
     manager, go = WorkerManager(parent=False, **options), Flag()
     manager.run(go.wait, **how)
@@ -92,9 +92,8 @@ def test_a_handler_may_cancel_in_the_middle_of_a_cancel(interrupt, options, how)
     all_end(manager, go)
 
 
-@pytest.mark.timeout(90)  # a free-threaded interpreter that is traced takes 25 s
 @pytest.mark.parametrize("policy", ["wait", "replace"])
-@at_each_bytecode
+@at_one_in(7)
 def test_a_handler_may_cancel_and_run_in_the_middle_of_a_run(interrupt, policy):
     manager, go, by_handler = WorkerManager(parent=False), Flag(), []
     first, rival = [manager.run(go.wait, exclusive="wait") for _ in range(2)]

@@ -325,5 +325,5 @@ def test_a_child_whose_start_failed_is_in_the_sum_once(monkeypatch):
     def no_more_threads(launch):
         raise RuntimeError("can't start new thread")
 
-    task = Task(whole, sum_children=True, parent=False).start()
-    assert task.get(LIMIT) == (15, 10)
+    task = Task(whole, sum_children=True, parent=False)
+    assert task.start().get(LIMIT) == (15, 10)

@@ -484,10 +484,17 @@ def test_what_is_below_a_daemon_does_not_keep_the_program_alive():
 
 
 @pytest.mark.parametrize(
-    "wait",
-    ["MainThread.join()", "MainThread.get()", "wait(MainThread)", "Task(awaited).start().get()"],
+    ("wait", "is_first"),
+    [
+        ("MainThread.join()", True),
+        ("MainThread.join()", False),
+        ("MainThread.get()", True),
+        ("MainThread.get()", False),
+        ("wait(MainThread)", True),
+        ("wait(MainThread)", False),
+        ("Task(awaited).start().get()", True),  # at the exit, Python 3.12 starts no thread
+    ],
 )
-@pytest.mark.parametrize("is_first", [True, False])
 def test_r3_an_orphan_that_waits_for_the_end_of_main_raises(wait, is_first):
     """For main waits for it then. Before, main could have asked it to end."""
     ended = run(

@@ -92,7 +92,7 @@ def no_leaks() -> Iterator[None]:
     assert not listening, f"listeners of the main worker are left: {listening}"
     assert not unseen, "an error was left that nobody has looked at"
     assert not main.children, f"children of main are left: {main.children}"
-    depths = (signals._here.depth, main._life.depth)
+    depths = (signals._here.at[0], main._life.depth)
     assert depths == (0, 0), f"the depth of what calls itself is wrong in main: {depths}"
     heap = timers._thread_of_timers._heap.copy()
     armed = [timer for *_, timer in heap if timer.pending]

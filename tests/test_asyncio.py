@@ -22,9 +22,11 @@ from threadtree import (
     call_in,
     current,
     later,
+    sleep,
     update,
     wait_forever,
 )
+from threadtree.roots import Root
 from threadtree.timers import Timer
 
 from .helpers import LIMIT, Flag, hectic_switching, in_threads, running
@@ -390,3 +392,21 @@ def test_a_loop_that_owns_the_thread_handles_the_events_of_its_worker_when_it_is
             mailbox.be_woken_by(None)
 
     assert asyncio.run(main()) == "result"
+
+
+def test_a_loop_in_a_listener_of_main_rests_while_it_awaits(monkeypatch):
+    turns, me = [], current()
+    turn = Root._turn
+
+    def counted(root, *arguments):
+        turns.append(root)
+        return turn(root, *arguments)
+
+    async def main():
+        await Worker(sleep, parent=False).start(0.05)
+
+    me.listen(lambda event: asyncio.run(main()), "RUN", once=True)
+    me.fire("RUN")
+    monkeypatch.setattr(Root, "_turn", counted)
+    update()
+    assert len(turns) < 20

@@ -303,6 +303,18 @@ pool.stop().join()
 """)
 
 
+def test_l8_a_thread_that_was_at_the_changes_of_a_manager_is_not_waited_for_in_the_child():
+    check("""
+manager = WorkerManager(limit=1)
+manager._turns.settling[threading.get_ident()] = object()  # as if it had had the same identifier
+
+def check():
+    assert manager.run(pow, 2, 3).get(10) == 8
+
+in_child(check)
+""")
+
+
 def test_l8_a_task_that_was_about_to_run_keeps_no_place_in_the_child():
     check("""
 import asyncio

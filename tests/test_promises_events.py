@@ -280,22 +280,78 @@ def test_e3_deep_down_a_stop_ends_the_wait_and_what_is_queued_is_handled(monkeyp
     assert worker.rejected == 0
 
 
-def test_e3_deep_down_in_main_a_stop_ends_each_wait_and_no_event_is_lost():
+def test_e3_deep_down_in_main_a_stop_ends_one_wait_and_no_event_is_lost():
     entered = []
     me = current()
 
     @me.listen("X")
     def listener(event):
         entered.append(event.data)
-        if len(entered) == 25:
+        if len(entered) > 24:
             me.stop()
-        sleep(0.0001 if len(entered) < 25 else 3600)
+        sleep(0.0001 if len(entered) <= 24 else 3600)
 
     for number in range(60):
         me.fire("X", number)
     update()
     me.unlisten(listener)
     assert entered == list(range(60))
+
+
+def test_e3_deep_down_in_main_a_stop_ends_no_second_wait():
+    me, ended = current(), []
+
+    @me.listen("X")
+    def listener(event):
+        if event.data < 24:
+            sleep(0.0001)
+            return
+        with running(lambda: go.wait()) as worker:
+            me.stop()
+            ended.append(bool(worker.join().stopped))  # the stop ends it
+            go.go()
+            ended.append(bool(worker.join(LIMIT).stopped))
+
+    go = Signal()
+    for number in range(25):
+        me.fire("X", number)
+    update()
+    me.unlisten(listener)
+    assert ended == [False, True]
+
+
+@pytest.mark.timeout(10)
+def test_l5_deep_down_a_stop_resumes_so_that_clean_up_may_wait():
+    worker, deep, busy, go_on = Worker(wait_event, parent=False), Flag(), Flag(), Flag()
+    nested, cleaned = [], []
+
+    def nest(event):
+        nested.append(event)
+        if len(nested) == 26:
+            deep.set()
+        wait_event("NEVER")
+
+    def last(event):
+        busy.set()
+        go_on.wait()
+        try:
+            sleep(0.001)
+        finally:
+            sleep(0.001)
+            cleaned.append("waited")
+
+    worker.listen(nest, "NEST")
+    worker.listen(last, "LAST")
+    for _ in range(26):
+        worker.fire("NEST")
+    worker.start("NEVER")
+    deep.wait()
+    worker.pause().fire("LAST")
+    busy.wait()
+    worker.stop()
+    go_on.set()
+    assert worker.join(LIMIT).state is WorkerState.CANCELLED
+    assert cleaned == ["waited"]
 
 
 def test_e3_too_many_waits_within_one_another_for_events_are_a_clear_error(caplog):

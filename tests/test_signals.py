@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from threadtree import DONE, NEVER, Signal, WorkerExit, create_worker, sleep, wait_forever
+from threadtree import signals as signals_module
 
 from .bytecodes import at_each_bytecode, at_one_in, ctrl_c, when_asleep
 from .helpers import (
@@ -906,3 +907,15 @@ def test_what_a_callback_deep_down_raises_is_logged_and_the_others_are_called(ca
     signals[0].go()
     assert sorted(called) == list(range(59))
     assert len(caplog.records) == 59
+
+
+@at_each_bytecode
+def test_deep_down_a_handler_may_let_another_signal_go(interrupt, monkeypatch):
+    monkeypatch.setattr(signals_module, "_DEEPEST", 2)
+    signals, other, called = [Signal() for _ in range(4)], Signal(), []
+    for signal, following in pairwise(signals):
+        signal.then(following.go)
+    signals[-1].then(partial(called.append, "last"))
+    other.then(partial(called.append, "other"))
+    interrupt(signals[0].go, other.go)
+    assert sorted(called) == ["last", "other"]

@@ -110,6 +110,22 @@ def test_a_handler_may_cancel_and_run_in_the_middle_of_a_run(interrupt, policy):
     all_end(manager, go)
 
 
+def test_ctrl_c_in_the_start_of_one_that_was_taken_in_before_keeps_no_place(monkeypatch):
+    manager = WorkerManager(limit=1, parent=False)
+    task = manager._take_in(lambda: Task(int, parent=False), "g", None, start=False)
+    ask_and_launch = WorkerManager._ask_and_launch
+
+    def interrupted(manager):
+        monkeypatch.setattr(WorkerManager, "_ask_and_launch", ask_and_launch)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkerManager, "_ask_and_launch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        task.start()
+    assert task.is_finished
+    assert manager.run(pow, 2, 3).get(LIMIT) == 8
+
+
 def not_begun(manager):
     """A task of the manager that is about to run, as a guest of a busy loop is."""
     with patch.object(Task, "_launch"):

@@ -188,6 +188,7 @@ class EventLoop(Addressee):
         if run.depth < _DEEP:
             self._loop(self._stop_is_handled)
         else:
+            run.paused = False  # clean-up code may wait, and the queued stop will not see to it
             self._exit_now(run)
 
     def _exit_now(self, run: Run) -> None:

@@ -85,6 +85,10 @@ class Mailbox:
         if ring is not None:
             ring()
 
+    def wake_from_sleep(self) -> None:
+        """The same, but not for a foreign loop, which would have us look again, and so for ever."""
+        self._gate.push(None)
+
     def take(self, event: Event, taken: list[Event]) -> Iterator[Event]:
         """Its one step takes this event, the oldest, notes that in ``taken``, and gives it.
 

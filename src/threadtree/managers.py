@@ -73,7 +73,6 @@ class WorkerManager(Collective):
         self._on_error = on_error
         self._parent = parent_of(parent, node)
         self._turns = Turns(limit)
-        self._settling: dict[int, object] = {}  # threads that are at it; single operations
         self._block = None
 
     @property
@@ -192,10 +191,10 @@ class WorkerManager(Collective):
         turn = self._turns.tasks.get(task)
         if turn is None:
             return
-        turn.is_attended = True
-        self._turns.look_at(turn)
-        self._settle()
         try:
+            turn.is_attended = True
+            self._turns.look_at(turn)
+            self._settle()
             self._attend(turn)
         except BaseException as error:
             task._give_up(error)
@@ -236,14 +235,14 @@ class WorkerManager(Collective):
     def _settle_once(self, me: int, mine: object) -> bool:
         """Whether nothing is left for us. What comes while we leave is looked for afterwards."""
         try:
-            is_outermost = self._settling.setdefault(me, mine) is mine
+            is_outermost = self._turns.settling.setdefault(me, mine) is mine
             self._turns.make_changes()
             if not is_outermost:
                 return True
             self._ask_and_launch()
         finally:
-            if self._settling.get(me) is mine:
-                self._settling.pop(me)
+            if self._turns.settling.get(me) is mine:
+                self._turns.settling.pop(me, None)
         return self._turns.are_settled
 
     def _ask_and_launch(self) -> None:

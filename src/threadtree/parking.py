@@ -263,7 +263,9 @@ def in_main_thread() -> bool:
 
 
 def _after_fork() -> None:
-    global _main_thread
+    global _main_thread, _where_main_sleeps
+    if not in_main_thread():
+        _where_main_sleeps = None  # that thread is gone
     _main_thread = threading.get_ident()
 
 

@@ -141,8 +141,16 @@ class Root(Worker[Any]):
         return _NoStop(self)
 
     def _heed_stop(self, run: Run) -> None:
-        if not self._is_deep:  # else it stays queued, and ends one wait after the other
+        if not self._is_deep:
             super()._heed_stop(run)
+        else:  # it ends this wait now, although what is queued before it stays so
+            self._make_void()
+
+    def _make_void(self) -> None:
+        """The stops that are queued by now end no further wait."""
+        while (stop := self._queued_stop()) is not None:
+            stop.is_void = True
+            self._stops.pop(stop, None)
 
     def _is_leaving(self) -> bool:
         return False  # only its own thread knows, and only one wait is ended
@@ -154,9 +162,7 @@ class Root(Worker[Any]):
             # Several may have asked at once. Two stops are one: the others that are queued by now
             # end no other wait. But one that is taken already, and has a listener that waits,
             # where this one has come, is yet to end the wait around that.
-            while (other := self._queued_stop()) is not None:
-                other.is_void = True
-                self._stops.pop(other, None)
+            self._make_void()
         raise WorkerExit
 
     def exit(self) -> None:
@@ -188,7 +194,7 @@ class Root(Worker[Any]):
             self._is_waiting = is_nested
             run.asleep_for = asleep_for
             if is_nested:  # in a signal handler, it has taken the wake-ups of a wait that sleeps
-                self.wake()
+                run.mailbox.wake_from_sleep()
 
     def update(self) -> None:
         """Handle the queued events. In the main thread it returns also while paused, so that a

@@ -38,15 +38,16 @@ _DEEPEST: Final = 20
 class _Here(threading.local):
     """Only the thread itself reads and writes it."""
 
-    depth = 0
-    reached: list[Signal]  # by the last one that calls callbacks
+    # How deep, and what the last one that calls callbacks has reached. In one step: a signal
+    # handler or a finalizer may let a signal go anywhere in between.
+    at: tuple[int, list[Signal]] = (0, [])
 
 
 _here: Final = _Here()
 
 
 def _depth_in_the_stack() -> int:
-    """What ``_here.depth`` should be. Two Ctrl-C in a row may have left it too high."""
+    """What the depth in ``_here`` should be. Two Ctrl-C in a row may have left it too high."""
     frame: FrameType | None = sys._getframe(2)
     depth = 0
     while frame is not None:
@@ -101,9 +102,9 @@ class Signal:
         A callback that raises does not keep the others from running: its error is logged; a
         KeyboardInterrupt is raised again after the last.
         """
-        depth, reached = _here.depth, [self]
-        if depth == _DEEPEST:
-            depth = _here.depth = _depth_in_the_stack()
+        before, reached = _here.at, [self]
+        if before[0] == _DEEPEST:
+            before = _here.at = _depth_in_the_stack(), before[1]
         failures: list[BaseException] = []
         interrupt: BaseException | None = None
         while True:
@@ -111,24 +112,24 @@ class Signal:
             try:
                 self._go = True
                 if interrupt is not None:
-                    _here.depth = depth
+                    _here.at = before
                 if len(reached) == 1 and not self._jobs and not self._dependents:
                     break
-                if depth == _DEEPEST:
-                    _here.reached.append(self)
+                if before[0] == _DEEPEST:
+                    before[1].append(self)
                     break
-                _here.depth = depth + 1
-                if depth == _DEEPEST - 1:
-                    _here.reached = reached
+                _here.at = before[0] + 1, reached
                 for signal in reached:  # grows as it is walked: no recursion in a long chain
                     signal._spread(reached)
                 for signal in reached:  # grows, too
                     if signal._dependents:  # it was left to us by a callback
                         signal._spread(reached)
                     signal._run_jobs(failures)
-                _here.depth = depth
-                if depth == _DEEPEST - 1:
-                    reached.clear()  # it stands in _here still
+                _here.at = before
+                if before[0] == _DEEPEST - 1:
+                    for signal in reached:  # one may have been left to us just before that
+                        signal._spread(reached)
+                        signal._run_jobs(failures)
                 break
             except INTERRUPTS as error:
                 interrupt = error

@@ -83,6 +83,7 @@ class Turns:
         self.limit = limit
         # Noted by anyone; taken out under the lock. A deque: its single operations are atomic.
         self._changes: deque[Callable[[], object]] = deque()
+        self.settling: dict[int, object] = {}  # threads that settle them; single operations
         # Guards all that follows. Re-entrant, for a handler that comes in the middle and must not
         # wait for itself. Nothing is waited for, launched or told while it is held.
         self.lock = threading.RLock()

@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from .addressee import Addressee
 from .errors import WorkerError, WorkerExit
@@ -127,31 +127,29 @@ class EventLoop(Addressee):
         if until:
             until, deadline = NOTHING, 0.0  # true from the start: handle what is queued, no more
         unlimited = deadline == FOREVER
-        while not until:
-            if run.attention:
-                self._attend(run)
-            if queue and (unlimited or mailbox.taken < queued or monotonic() < deadline):
-                self._dispatch_within(run, until if unlimited else AT_ONCE)
-            elif not unlimited and monotonic() >= deadline:
-                return
-            else:
-                run.asleep_for = until
-                mailbox.sleep(min(deadline, run.told_at))
-                run.asleep_for = None
-
-    def _dispatch_within(self, run: Run, until: Condition) -> None:
-        """Dispatch, one level deeper than before."""
         depth = run.depth
-        if depth >= _DEEPEST:
-            raise RecursionError(
-                f"{depth} listeners of {self.path} wait within one another, each for an event that "
-                "only the next one would hear; let a listener start a worker that waits instead"
-            )
         try:
-            run.depth = depth + 1
-            self._dispatch(run, until)
+            while not until:
+                if run.attention:
+                    self._attend(run)
+                if queue and (unlimited or mailbox.taken < queued or monotonic() < deadline):
+                    run.depth = depth + 1 if depth < _DEEPEST else self._refuse(depth)
+                    self._dispatch(run, until if unlimited else AT_ONCE)
+                    run.depth = depth
+                elif not unlimited and monotonic() >= deadline:
+                    return
+                else:
+                    run.asleep_for = until
+                    mailbox.sleep(min(deadline, run.told_at))
+                    run.asleep_for = None
         finally:
             run.depth = depth
+
+    def _refuse(self, depth: int) -> NoReturn:
+        raise RecursionError(
+            f"{depth} listeners of {self.path} wait within one another, each for an event that "
+            "only the next one would hear; let a listener start a worker that waits instead"
+        )
 
     def _hold(self) -> None:
         """Stay while we are paused. What the wait waited for is in its hands already."""

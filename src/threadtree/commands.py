@@ -36,6 +36,7 @@ PRELUDE: Final = "trap : TERM"
 # The command is one word for eval, so that what it leaves open cannot swallow the lines after it;
 # in a subshell, so that it changes nothing for the next; and with an input of its own. The mark
 # begins a new line, whether the output has ended with one or not.
+END_THE_REST: Final = "kill -TERM 0"
 SCRIPT: Final = """\
 (eval {line}) </dev/null; code=$?; kill -TERM 0
 printf '\\n%s\\n%s\\n' {mark} $code >&2; printf '\\n%s\\n%s\\n' {mark} $code"""
@@ -119,6 +120,7 @@ class Command(Program):
             shell.stopped.wait()
         self._returncode = shell.code
         if not is_given_up:
+            shell.end_the_rest()
             _keep(shell)  # from here on, it may be another's
         return is_cut, is_late
 
@@ -226,6 +228,12 @@ class _Shell(Process):
         ended = out.begin(stdout, mark) & err.begin(stderr, mark)
         self.stdin.add(SCRIPT.format(line=shlex.quote(line), mark=mark))
         return ended
+
+    def end_the_rest(self) -> None:
+        """Send the SIGTERM once more: a subshell may have got it in the moment in which it made a
+        process, which then never did."""
+        with suppress(QueueClosed):
+            self.stdin.add(END_THE_REST)
 
 
 # The shells that nobody has, and what ends them in time. Single operations only: who takes one out

@@ -110,16 +110,20 @@ def test_a_handler_may_cancel_and_run_in_the_middle_of_a_run(interrupt, policy):
     all_end(manager, go)
 
 
+def ctrl_c_once_in(owner, method, monkeypatch):
+    original = getattr(owner, method)
+
+    def interrupted(_):
+        monkeypatch.setattr(owner, method, original)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, method, interrupted)
+
+
 def test_ctrl_c_in_the_start_of_one_that_was_taken_in_before_keeps_no_place(monkeypatch):
     manager = WorkerManager(limit=1, parent=False)
     task = manager._take_in(lambda: Task(int, parent=False), "g", None, start=False)
-    ask_and_launch = WorkerManager._ask_and_launch
-
-    def interrupted(manager):
-        monkeypatch.setattr(WorkerManager, "_ask_and_launch", ask_and_launch)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(WorkerManager, "_ask_and_launch", interrupted)
+    ctrl_c_once_in(WorkerManager, "_ask_and_launch", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         task.start()
     assert task.is_finished
@@ -136,13 +140,7 @@ def test_whose_launch_ctrl_c_comes_out_of_is_launched_all_the_same(monkeypatch):
     manager = WorkerManager(limit=1, parent=False)
     about_to_run = not_begun(manager)
     following = [manager.run(int) for _ in range(2)]
-    start = Launch.start
-
-    def ctrl_c_once(launch):
-        monkeypatch.setattr(Launch, "start", start)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Launch, "start", ctrl_c_once)
+    ctrl_c_once_in(Launch, "start", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         about_to_run.cancel()
     assert wait_all(following, LIMIT) == [0, 0]

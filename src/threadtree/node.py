@@ -32,8 +32,8 @@ class _Tree:
     """What all nodes share: the lock of the tree, and whether anything may start at all.
 
     ``lock`` guards who is whose child, ``live`` and ``closing``. It is re-entrant, as a finalizer
-    or signal handler may start work in the middle of it. It is the outermost lock of the library:
-    nothing that blocks is called while it is held. Take it by ``with``, on the lock itself: that
+    or signal handler may start work in the middle of it. Nothing that blocks, and nothing of the
+    user's, is called while it is held. Take it by ``with``, on the lock itself: that
     is one step in C, which Ctrl-C cannot divide.
     """
 

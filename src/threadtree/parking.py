@@ -121,13 +121,13 @@ class Gate:
 
     def _opens_for_main_by(self, deadline: float) -> bool:
         deadline = min(deadline, monotonic() + _MAIN_SLICE)
-        for look in chain(_FIRST_LOOKS, repeat(_LATER_LOOKS)):
-            left = deadline - monotonic()
+        looks = chain(_FIRST_LOOKS, repeat(_LATER_LOOKS))
+        while True:
+            look, left = next(looks), deadline - monotonic()
             if self._opens_within(min(left, look)):
                 return True
             if left <= look:
                 return False
-        raise AssertionError
 
     def _opens_by(self, deadline: float) -> bool:
         if deadline == FOREVER:
@@ -149,7 +149,8 @@ class Gate:
     _with_alarm: ClassVar[Callable[[Gate, float, Callable[[], bool]], bool]]
 
 
-# Written by the main thread, read by those that rouse it.
+# Written by the main thread, read by those that rouse it: a single reference, and a push too many
+# does no harm.
 _where_main_sleeps: Gate | None = None
 
 
